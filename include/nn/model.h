@@ -1,0 +1,45 @@
+/*
+ * A model that is served: immutable, packed once, shared by reference count.
+ * Callers know its architecture, the size of a sequence's state, and one verb:
+ * step. A sequence's logits are the same bits whatever else is in its batch.
+ */
+#ifndef NN_MODEL_H
+#define NN_MODEL_H
+
+#include "base/error.h"
+#include "nn/architecture.h"
+#include "nn/parameters.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct model;
+struct model_scratch;
+
+/* Packs p's weights; p may be released afterwards. Reference count 1. */
+int model_open(struct model **m, const struct parameters *p, struct error *err);
+struct model *model_ref(struct model *m); /* any thread */
+void model_unref(struct model *m);        /* any thread; frees at zero */
+
+const struct architecture *model_architecture(const struct model *m);
+/* Bytes the packed weights occupy. */
+size_t model_bytes(const struct model *m);
+/* Floats in one sequence's state: [layers][states of the cell][hidden], h
+ * first. The initial state is all zeros. */
+size_t model_state_floats(const struct model *m);
+
+/* Per-thread working memory for batches of up to max_rows sequences. */
+int model_scratch_open(struct model_scratch **s, const struct model *m,
+	size_t max_rows, struct error *err);
+void model_scratch_close(struct model_scratch *s);
+
+/*
+ * Feed one token to each of n sequences (n <= max_rows): tokens[i] < vocab
+ * advances states[i] ([model_state_floats], in place, 64-byte alignment not
+ * required); where logits[i] is not NULL it receives [vocab] logits. States
+ * must be distinct. Any thread, one scratch per thread.
+ */
+void model_step(const struct model *m, struct model_scratch *s, size_t n,
+	const uint32_t *tokens, real *const *states, real *const *logits);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * All tensors of a model in one block of `real`, in PyTorch's order and names:
+ * embedding.weight, rnn.weight_ih_l{k}, rnn.weight_hh_l{k}, rnn.bias_ih_l{k},
+ * rnn.bias_hh_l{k} for each layer, output.weight, output.bias. Optimizer
+ * moments and gradients are blocks of the same layout.
+ */
+#ifndef NN_PARAMETERS_H
+#define NN_PARAMETERS_H
+
+#include "base/error.h"
+#include "math/real.h"
+#include "nn/architecture.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct tensor {
+	char name[32];
+	size_t rows, cols; /* PyTorch's shape; cols = 0 for a vector [rows] */
+	size_t offset;     /* reals from the block's start */
+	bool transposed;   /* held [cols, rows]: the one-hot weight_ih_l0, whose
+			    * columns are gathered by token */
+};
+
+struct parameters {
+	struct architecture arch;
+	size_t n_tensors;
+	struct tensor *tensors; /* [n_tensors] owned */
+	size_t count;           /* reals in the block */
+	real *data;             /* [count] owned, 64-byte aligned, zeroed */
+};
+
+int parameters_open(struct parameters *p, const struct architecture *a,
+	struct error *err);
+void parameters_release(struct parameters *p);
+
+/* NULL when there is no such tensor. */
+const struct tensor *parameters_find(const struct parameters *p,
+	const char *name);
+static inline size_t tensor_size(const struct tensor *t)
+{
+	return t->rows * (t->cols ? t->cols : 1);
+}
+
+/* Copy a tensor to or from PyTorch's row-major order (floats, tensor_size). */
+void parameters_get(const struct parameters *p, const struct tensor *t,
+	float *row_major);
+void parameters_set(struct parameters *p, const struct tensor *t,
+	const float *row_major);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * A training text as token ids: files (or "-" for standard input) are decoded
+ * and tokenised in a stream, into memory when small and into an unlinked
+ * mapped file when large, so that the corpus is never held as copies.
+ */
+#ifndef TEXT_CORPUS_H
+#define TEXT_CORPUS_H
+
+#include "base/error.h"
+#include "base/tokens.h"
+#include "text/tokenizer.h"
+
+#include <stdint.h>
+
+struct corpus_options {
+	const char *const *paths; /* [n_paths]; "-" is standard input */
+	size_t n_paths;
+	const char *encoding;      /* charset */
+	const char *tokenizer;     /* kind to learn, when none is given */
+	enum unknown_policy unknown;
+	const char *cache_dir;     /* where a large one is mapped from */
+};
+
+struct corpus {
+	struct tokenizer *tokenizer; /* owned reference */
+	struct tokens_view tokens;   /* borrowed from this corpus */
+	uint64_t bytes;              /* of UTF-8 text */
+	uint64_t characters;         /* code points (bytes for `byte`) */
+	uint64_t skipped;            /* unknown characters left out */
+	uint64_t hash;               /* XXH3-64 of the UTF-8 text */
+	void *storage;               /* private */
+	size_t storage_bytes;
+	int storage_mapped;
+};
+
+/* With `known` the text is encoded by it; without, a tokenizer is learnt. An
+ * empty text is ERROR_INVALID; errors name the file. */
+int corpus_open(struct corpus *c, const struct corpus_options *o,
+	struct tokenizer *known, struct error *err);
+void corpus_release(struct corpus *c);
+
+#endif

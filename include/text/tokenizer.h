@@ -1,0 +1,72 @@
+/*
+ * Text to token ids and back. A tokenizer is immutable and shared by reference
+ * count; its rules and vocabulary travel in the checkpoint as JSON. Kinds are
+ * rows of a table of ops: one file each, one line in the table.
+ */
+#ifndef TEXT_TOKENIZER_H
+#define TEXT_TOKENIZER_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct tokenizer;
+
+enum unknown_policy {
+	UNKNOWN_ERROR, /* ERROR_UNPROCESSABLE naming the first one and where */
+	UNKNOWN_SKIP,  /* leave it out, and count it */
+};
+
+/* ids grow as needed, at most max; the caller releases. */
+struct token_buf {
+	uint32_t *ids; /* owned */
+	size_t len, cap, max;
+};
+void token_buf_init(struct token_buf *b, size_t max);
+void token_buf_release(struct token_buf *b);
+int token_buf_append(struct token_buf *b, uint32_t id);
+
+/* Learn a vocabulary from a stream of UTF-8 chunks (cut anywhere), sorted so
+ * that runs repeat. finish ends the builder whether or not it succeeds. */
+struct tokenizer_builder;
+int tokenizer_builder_open(struct tokenizer_builder **b, const char *kind,
+	struct error *err);
+int tokenizer_builder_feed(struct tokenizer_builder *b, const char *text,
+	size_t len, struct error *err);
+int tokenizer_builder_finish(struct tokenizer_builder *b, struct tokenizer **t,
+	struct error *err);
+void tokenizer_builder_abort(struct tokenizer_builder *b);
+
+/* From and to the checkpoint's JSON; load checks everything and names what is
+ * wrong. save returns a new reference, NULL when memory ran out. */
+int tokenizer_load(struct tokenizer **t, const json_t *json, struct error *err);
+json_t *tokenizer_save(const struct tokenizer *t);
+
+struct tokenizer *tokenizer_ref(struct tokenizer *t);
+void tokenizer_unref(struct tokenizer *t);
+
+const char *tokenizer_kind(const struct tokenizer *t); /* "char", "byte" */
+size_t tokenizer_vocab(const struct tokenizer *t);
+/* The token an empty session starts from: "\n" where there is one, else 0. */
+uint32_t tokenizer_start(const struct tokenizer *t);
+
+/* Append the ids of a whole text. *skipped (may be NULL) counts what the
+ * policy left out. ERROR_TOO_LARGE when out->max is reached. For `byte` any
+ * bytes are valid; `char` wants UTF-8. */
+int tokenizer_encode(const struct tokenizer *t, const char *text, size_t len,
+	enum unknown_policy policy, struct token_buf *out, size_t *skipped,
+	struct error *err);
+
+/* The bytes of one token; borrowed from the tokenizer, not terminated. A
+ * `byte` token may be part of a code point: see text/decoder.h. */
+const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id,
+	size_t *len);
+
+/* Names of all kinds, NULL-terminated: for --help and conformance tests. */
+const char *const *tokenizer_kinds(void);
+
+#endif
