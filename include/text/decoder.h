@@ -22,8 +22,8 @@ struct decoder {
 bool decoder_valid(const struct decoder *d);
 
 /* Append what became whole; 0, or -1 when out is full (start over then). */
-int decoder_feed(struct decoder *d, const char *bytes, size_t len,
-	struct buf *out);
+int decoder_feed(
+	struct decoder *d, const char *bytes, size_t len, struct buf *out);
 /* The end of the text: held bytes become one U+FFFD. */
 int decoder_finish(struct decoder *d, struct buf *out);
 

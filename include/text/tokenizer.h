@@ -33,12 +33,12 @@ int token_buf_append(struct token_buf *b, uint32_t id);
 /* Learn a vocabulary from a stream of UTF-8 chunks (cut anywhere), sorted so
  * that runs repeat. finish ends the builder whether or not it succeeds. */
 struct tokenizer_builder;
-int tokenizer_builder_open(struct tokenizer_builder **b, const char *kind,
-	struct error *err);
+int tokenizer_builder_open(
+	struct tokenizer_builder **b, const char *kind, struct error *err);
 int tokenizer_builder_feed(struct tokenizer_builder *b, const char *text,
 	size_t len, struct error *err);
-int tokenizer_builder_finish(struct tokenizer_builder *b, struct tokenizer **t,
-	struct error *err);
+int tokenizer_builder_finish(
+	struct tokenizer_builder *b, struct tokenizer **t, struct error *err);
 void tokenizer_builder_abort(struct tokenizer_builder *b);
 
 /* From and to the checkpoint's JSON; load checks everything and names what is
@@ -68,8 +68,8 @@ int tokenizer_encode_part(const struct tokenizer *t, const char *text,
 
 /* Bytes of the longest start of text whose ids don't depend on what follows
  * it, 0..len: where a stream may be cut. */
-size_t tokenizer_boundary(const struct tokenizer *t, const char *text,
-	size_t len);
+size_t tokenizer_boundary(
+	const struct tokenizer *t, const char *text, size_t len);
 
 /* Append the ids of a whole text. *skipped (may be NULL) counts what the
  * policy left out. ERROR_TOO_LARGE when out->max is reached. For `byte` any
@@ -81,8 +81,8 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t len,
 /* The bytes of one token; borrowed from the tokenizer, not terminated. A
  * `byte` token may be part of a code point: see text/decoder.h. NULL with
  * *len = 0 for an id that is not below tokenizer_vocab. */
-const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id,
-	size_t *len);
+const char *tokenizer_bytes(
+	const struct tokenizer *t, uint32_t id, size_t *len);
 
 /* Whether a kind's vocabulary is learnt from text: `byte` knows all of it. */
 bool tokenizer_kind_learns(const char *kind);
