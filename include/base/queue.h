@@ -20,7 +20,8 @@
 struct queue;
 
 /* `wake(arg)` is called by push, on the producer's thread and outside the
- * queue's lock, when the queue was empty before; NULL: none. */
+ * queue's lock, when the queue was empty before: a consumer that is woken pops
+ * until it is empty, or comes back by itself. NULL: none. */
 int queue_open(struct queue **q, size_t capacity, void (*wake)(void *arg),
 	void *arg, struct error *err);
 void queue_close(struct queue *q);

@@ -87,10 +87,9 @@ bool ring_pop(struct ring *r, void *record)
 
 size_t ring_length(const struct ring *r)
 {
-	struct ring *w = (struct ring *)(uintptr_t)r;
-	size_t popped = atomic_load(&w->popped);
+	size_t popped = atomic_load(&r->popped);
 
-	return atomic_load(&w->pushed) - popped;
+	return atomic_load(&r->pushed) - popped;
 }
 
 size_t ring_capacity(const struct ring *r)
