@@ -291,9 +291,13 @@ static enum MHD_Result queue(struct exchange *x)
 	for (size_t i = 0; i < x->n_headers; i++)
 		MHD_add_response_header(r, x->headers[i].name,
 			x->headers[i].value);
+	MHD_add_response_header(r, "X-Request-Id", x->id);
+	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
 	if (x->close_after || x->server->draining)
 		MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
 	x->phase = EXCHANGE_QUEUED;
+	if (!x->streaming)
+		unwatch(x);
 	if (x->wire)
 		x->wire->phase = CONNECTION_ANSWERING;
 	queued = MHD_queue_response(x->connection, x->status, r);
@@ -355,9 +359,11 @@ static enum MHD_Result settle(struct exchange *x)
 	return MHD_YES;
 }
 
-static enum MHD_Result begin(struct exchange *x, const char *method)
+static enum MHD_Result begin(struct exchange *x, const char *method,
+	const char *version)
 {
 	x->begun = true;
+	x->http10 = !strcmp(version, MHD_HTTP_VERSION_1_0);
 	snprintf(x->method, sizeof(x->method), "%s", method);
 	if (guard_check(x))
 		x->server->ops->begin(x->server->ctx, x);
@@ -416,11 +422,10 @@ enum MHD_Result exchange_handle(void *server, struct MHD_Connection *connection,
 	(void)server;
 	(void)connection;
 	(void)url;
-	(void)version;
 	if (!x || x->left)
 		return MHD_NO;
 	if (!x->begun)
-		return begin(x, method);
+		return begin(x, method, version);
 	if (*len) {
 		result = receive(x, data, *len);
 		*len = 0;

@@ -56,6 +56,7 @@ struct exchange {
 	const char *query;
 	bool uri_too_long;
 	char method[16];
+	bool http10;
 	const char *route;
 
 	struct buf body;

@@ -1,0 +1,34 @@
+/*
+ * A few threads for what the loop must not wait for: reads of files and of
+ * the session store, and parsing long bodies. Jobs are the poster's memory.
+ */
+#ifndef HTTP_WORKER_H
+#define HTTP_WORKER_H
+
+#include "base/error.h"
+
+#include <stddef.h>
+#include <uv.h>
+
+struct worker_job {
+	void (*run)(struct worker_job *job);  /* on a worker */
+	void (*done)(struct worker_job *job); /* then on the loop */
+	struct worker_job *next;	      /* private */
+};
+
+struct workers;
+
+/* At most max_jobs wait or run at once. */
+int workers_open(struct workers **w, uv_loop_t *loop, unsigned threads,
+	size_t max_jobs, struct error *err);
+
+/* ERROR_OVERLOADED when max_jobs are under way. Loop thread. */
+int workers_post(struct workers *w, struct worker_job *job, struct error *err);
+
+size_t workers_busy(const struct workers *w); /* jobs under way */
+
+/* Runs what is queued to its end, then joins; calls done of all that ended.
+ * `closed` is called from the loop, which must still run. */
+void workers_close(struct workers *w, void (*closed)(void *arg), void *arg);
+
+#endif
