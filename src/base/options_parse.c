@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define MAX_FILE (1u << 20)
+#define MAX_LINE 8192
 #define MAX_NAME 128
 #define MAX_SOURCE 512
 
@@ -293,8 +294,15 @@ static int load_text(struct options *o, const char *path, const char *text,
 	struct error *err)
 {
 	struct ini_input in = { .o = o, .path = path, .at = text, .err = err };
-	int rc = ini_parse_stream(read_line, &in, handle_key, &in);
+	int rc;
 
+	/* inih's knobs are global; nothing else here uses it. Indented lines
+	 * are keys like others, and not more of the line above. */
+	ini_use_stack = false;
+	ini_max_line = MAX_LINE;
+	ini_initial_alloc = MAX_LINE;
+	ini_allow_multiline = false;
+	rc = ini_parse_stream(read_line, &in, handle_key, &in);
 	/* It goes on after an error; the first line at fault counts. */
 	if (rc > 0 && (!in.failed || (unsigned)rc < in.failed))
 		return error_set(err, ERROR_INVALID,
