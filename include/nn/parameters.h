@@ -38,6 +38,9 @@ void parameters_release(struct parameters *p);
 /* NULL when there is no such tensor. */
 const struct tensor *parameters_find(const struct parameters *p,
 	const char *name);
+/* `rnn.KIND_l{layer}`: weight_ih, weight_hh, bias_ih or bias_hh. */
+const struct tensor *parameters_layer(const struct parameters *p,
+	const char *kind, size_t layer);
 static inline size_t tensor_size(const struct tensor *t)
 {
 	return t->rows * (t->cols ? t->cols : 1);

@@ -1,0 +1,46 @@
+#include "math/isa.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const names[ISA_COUNT] = { "generic", "avx2", "avx512" };
+static enum isa chosen;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static enum isa best(void)
+{
+#if defined(__x86_64__) && !defined(REAL_IS_DOUBLE)
+	__builtin_cpu_init();
+	if (__builtin_cpu_supports("avx512f") &&
+		__builtin_cpu_supports("avx512dq") &&
+		__builtin_cpu_supports("avx512bw") &&
+		__builtin_cpu_supports("avx512vl"))
+		return ISA_AVX512;
+	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+		return ISA_AVX2;
+#endif
+	return ISA_GENERIC;
+}
+
+/* A set that the processor lacks is never chosen, whatever was asked. */
+static void choose(void)
+{
+	const char *wanted = getenv("UNROLLD_KERNELS");
+
+	chosen = best();
+	for (int i = 0; wanted && i < (int)chosen; i++)
+		if (!strcmp(wanted, names[i]))
+			chosen = (enum isa)i;
+}
+
+enum isa isa_chosen(void)
+{
+	pthread_once(&once, choose);
+	return chosen;
+}
+
+const char *isa_name(enum isa isa)
+{
+	return names[isa];
+}

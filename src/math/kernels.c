@@ -1,0 +1,78 @@
+#include "math/kernels.h"
+
+#include "math/isa.h"
+#include "math/kernels/outer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+ISA_DECLARE(struct kernels, kernel_set);
+
+const struct kernels *kernels(void)
+{
+	static const struct kernels *const sets[] = ISA_ROW(kernel_set);
+
+	return sets[isa_chosen()];
+}
+
+const char *kernels_name(void)
+{
+	return kernels()->name;
+}
+
+real *kernels_alloc(size_t n)
+{
+	const size_t huge = 2u << 20;
+	size_t bytes, align;
+	void *p;
+
+	if (n > (SIZE_MAX - huge) / sizeof(real))
+		return NULL;
+	bytes = n ? n * sizeof(real) : sizeof(real);
+	align = bytes >= 2 * huge ? huge : 64;
+	if (posix_memalign(&p, align, (bytes + 63) / 64 * 64))
+		return NULL;
+	if (align == huge)
+		madvise(p, bytes, MADV_HUGEPAGE);
+	memset(p, 0, bytes);
+	return p;
+}
+
+int packed_open(struct packed *p, size_t k, size_t n, struct error *err)
+{
+	size_t panel = kernels()->panel;
+	size_t panels = (n + panel - 1) / panel;
+	size_t count;
+
+	*p = (struct packed){ .k = k, .n = n, .panels = panels };
+	if (__builtin_mul_overflow(panels * panel, k, &count))
+		return error_set_memory(err, "packed weights", SIZE_MAX);
+	p->data = kernels_alloc(count);
+	if (!p->data)
+		return error_set_memory(err, "packed weights",
+			count * sizeof(real));
+	return 0;
+}
+
+void packed_release(struct packed *p)
+{
+	free(p->data);
+	*p = (struct packed){ 0 };
+}
+
+void packed_fill(struct packed *p, const real *w, bool transposed)
+{
+	kernels()->pack(p, w, transposed ? p->k : p->n, transposed, 0,
+		p->panels);
+}
+
+void kernels_product(const struct product *p)
+{
+	kernels()->product(p, 0, p->w->panels);
+}
+
+size_t kernels_outer_work(size_t n)
+{
+	return OUTER_DEPTH * (n + 2 * OUTER_PAD);
+}

@@ -1,0 +1,81 @@
+/*
+ * LSTM (Hochreiter & Schmidhuber 1997, with Gers et al.'s forget gate), as
+ * PyTorch has it, gate order i f g o:
+ *	c = f * c' + i * g,  h = o * tanh(c)
+ */
+#include "math/activations.h"
+#include "math/isa.h"
+#include "nn/cell.h"
+
+static void forward(const struct cell_step *s)
+{
+	const size_t n = s->hidden;
+
+	for (size_t r = 0; r < s->m; r++) {
+		real *g = s->gates + r * s->ld_gates;
+		const real *c0 = s->before[1] + r * s->ld_state;
+		real *h1 = s->after[0] + r * s->ld_state;
+		real *c1 = s->after[1] + r * s->ld_state;
+
+		for (size_t j = 0; j < n; j += VR) {
+			vr in = vr_sigmoid(vr_get(g, j, n));
+			vr forget = vr_sigmoid(vr_get(g + n, j, n));
+			vr cell = vr_tanh(vr_get(g + 2 * n, j, n));
+			vr out = vr_sigmoid(vr_get(g + 3 * n, j, n));
+			vr c = vr_fma(forget, vr_get(c0, j, n), in * cell);
+			vr t = vr_tanh(c);
+
+			vr_put(c1, c, j, n);
+			vr_put(h1, out * t, j, n);
+			if (!s->saved)
+				continue;
+			vr_put(g, in, j, n);
+			vr_put(g + n, forget, j, n);
+			vr_put(g + 2 * n, cell, j, n);
+			vr_put(g + 3 * n, out, j, n);
+			vr_put(s->saved + r * n, t, j, n);
+		}
+	}
+}
+
+static void backward(const struct cell_step *s)
+{
+	const size_t n = s->hidden;
+
+	for (size_t r = 0; r < s->m; r++) {
+		real *g = s->gates + r * s->ld_gates;
+		const real *c0 = s->before[1] + r * s->ld_state;
+		const real *tanh_c = s->saved + r * n;
+		real *dh = s->d_after[0] + r * n;
+		real *dc = s->d_after[1] + r * n;
+
+		for (size_t j = 0; j < n; j += VR) {
+			vr in = vr_get(g, j, n);
+			vr forget = vr_get(g + n, j, n);
+			vr cell = vr_get(g + 2 * n, j, n);
+			vr out = vr_get(g + 3 * n, j, n);
+			vr t = vr_get(tanh_c, j, n);
+			vr d = vr_get(dh, j, n);
+			vr e = vr_fma(d * out, 1 - t * t, vr_get(dc, j, n));
+
+			vr_put(g, e * cell * in * (1 - in), j, n);
+			vr_put(g + n,
+				e * vr_get(c0, j, n) * forget * (1 - forget),
+				j, n);
+			vr_put(g + 2 * n, e * in * (1 - cell * cell), j, n);
+			vr_put(g + 3 * n, d * t * out * (1 - out), j, n);
+			vr_put(dh, (vr){ 0 }, j, n);
+			vr_put(dc, e * forget, j, n);
+		}
+	}
+}
+
+const struct cell_ops ISA_SYMBOL(cell_lstm) = {
+	.name = "lstm",
+	.gates = 4,
+	.states = 2,
+	.saved = 1,
+	.forget_gate = 1,
+	.forward = forward,
+	.backward = backward,
+};

@@ -1,0 +1,375 @@
+#include "nn/model.h"
+
+#include "math/kernels.h"
+#include "nn/cell.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A table of layer 0's input product for each token is kept up to this. */
+#define FOLD_MAX_BYTES (64u << 20)
+
+struct layer {
+	struct packed input;  /* [in, G * H]; unused where layer 0 is a table */
+	struct packed hidden; /* [H, G * H] */
+	real *bias;           /* [G * H]: b_ih, plus b_hh for additive cells */
+	real *hidden_bias;    /* [G * H]: b_hh for separate cells, else NULL */
+};
+
+struct model {
+	struct architecture arch;
+	const struct cell_ops *cell;
+	size_t width; /* G * H */
+	real *table;  /* [V, G * H] layer 0's input product and bias, or NULL */
+	real *embedding; /* [V, E] where there is no table, or NULL */
+	struct layer layers[ARCHITECTURE_MAX_LAYERS];
+	struct packed output; /* [H, V] */
+	real *output_bias;    /* [V] */
+	size_t bytes;
+	atomic_size_t references;
+};
+
+struct model_scratch {
+	size_t max_rows;
+	real *x;       /* [max_rows, max(E, H)] */
+	real *gates;   /* [max_rows, G * H] */
+	real *product; /* [max_rows, G * H] */
+	real *before;  /* [S][max_rows, H] */
+	real *after;   /* [S][max_rows, H] */
+	real *logits;  /* [max_rows, V] */
+};
+
+static const real *tensor(const struct parameters *p, const char *kind,
+	size_t layer)
+{
+	return p->data + parameters_layer(p, kind, layer)->offset;
+}
+
+static real *copy(struct model *m, const real *data, size_t n)
+{
+	real *out = kernels_alloc(n);
+
+	if (out)
+		memcpy(out, data, n * sizeof(real));
+	m->bytes += n * sizeof(real);
+	return out;
+}
+
+static int pack(struct model *m, struct packed *w, const real *data, size_t k,
+	size_t n, struct error *err)
+{
+	if (packed_open(w, k, n, err) < 0)
+		return -1;
+	packed_fill(w, data, true);
+	m->bytes += w->panels * kernels()->panel * k * sizeof(real);
+	return 0;
+}
+
+static int open_layer(struct model *m, const struct parameters *p, size_t l,
+	struct error *err)
+{
+	const size_t n = m->width, h = m->arch.hidden;
+	struct layer *layer = &m->layers[l];
+	const real *b_hh = tensor(p, "bias_hh", l);
+	bool gathered = l == 0 && !m->arch.embedding;
+
+	layer->bias = copy(m, tensor(p, "bias_ih", l), n);
+	if (m->cell->separate)
+		layer->hidden_bias = copy(m, b_hh, n);
+	if (!layer->bias || (m->cell->separate && !layer->hidden_bias))
+		return error_set_memory(err, "model biases", n * sizeof(real));
+	if (!m->cell->separate)
+		for (size_t j = 0; j < n; j++)
+			layer->bias[j] += b_hh[j];
+	if (!gathered &&
+		pack(m, &layer->input, tensor(p, "weight_ih", l),
+			architecture_input(&m->arch, l), n, err) < 0)
+		return -1;
+	return pack(m, &layer->hidden, tensor(p, "weight_hh", l), h, n, err);
+}
+
+/* Layer 0's input product, once for each token: a column of a one-hot
+ * weight_ih_l0, or an embedding's row through it; bias included. */
+static int open_table(struct model *m, const struct parameters *p,
+	struct error *err)
+{
+	const struct architecture *a = &m->arch;
+	const size_t n = m->width, v = a->vocab;
+	const real *embedding = a->embedding ?
+		p->data + parameters_find(p, "embedding.weight")->offset :
+		NULL;
+	struct layer *first = &m->layers[0];
+
+	if (embedding && v * n * sizeof(real) > FOLD_MAX_BYTES) {
+		m->embedding = copy(m, embedding, v * a->embedding);
+		return m->embedding ? 0 :
+				      error_set_memory(err, "embedding",
+					      v * a->embedding * sizeof(real));
+	}
+	m->table = kernels_alloc(v * n);
+	if (!m->table)
+		return error_set_memory(err, "input table",
+			v * n * sizeof(real));
+	m->bytes += v * n * sizeof(real);
+	if (!embedding) {
+		const real *w = tensor(p, "weight_ih", 0);
+
+		for (size_t i = 0; i < v; i++)
+			for (size_t j = 0; j < n; j++)
+				m->table[i * n + j] =
+					first->bias[j] + w[i * n + j];
+		return 0;
+	}
+	kernels_product(&(struct product){ .w = &first->input,
+		.m = v,
+		.x = embedding,
+		.ldx = a->embedding,
+		.y = m->table,
+		.ldy = n,
+		.bias = first->bias,
+		.init = PRODUCT_BIAS });
+	m->bytes -= first->input.panels * kernels()->panel * first->input.k *
+		sizeof(real);
+	packed_release(&first->input);
+	return 0;
+}
+
+static int open_output(struct model *m, const struct parameters *p,
+	struct error *err)
+{
+	const struct architecture *a = &m->arch;
+	const char *name = a->tied ? "embedding.weight" : "output.weight";
+
+	m->output_bias = copy(m,
+		p->data + parameters_find(p, "output.bias")->offset, a->vocab);
+	if (!m->output_bias)
+		return error_set_memory(err, "output bias",
+			a->vocab * sizeof(real));
+	return pack(m, &m->output, p->data + parameters_find(p, name)->offset,
+		a->hidden, a->vocab, err);
+}
+
+int model_open(struct model **out, const struct parameters *p,
+	struct error *err)
+{
+	struct model *m;
+
+	*out = NULL;
+	if (architecture_check(&p->arch, err) < 0)
+		return -1;
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return error_set_memory(err, "model", sizeof(*m));
+	m->arch = p->arch;
+	m->cell = cell_find(p->arch.cell);
+	m->width = m->cell->gates * p->arch.hidden;
+	atomic_init(&m->references, 1);
+	for (size_t l = 0; l < p->arch.layers; l++)
+		if (open_layer(m, p, l, err) < 0)
+			goto fail;
+	if (open_table(m, p, err) < 0 || open_output(m, p, err) < 0)
+		goto fail;
+	*out = m;
+	return 0;
+fail:
+	model_unref(m);
+	return -1;
+}
+
+struct model *model_ref(struct model *m)
+{
+	atomic_fetch_add_explicit(&m->references, 1, memory_order_relaxed);
+	return m;
+}
+
+void model_unref(struct model *m)
+{
+	if (!m ||
+		atomic_fetch_sub_explicit(&m->references, 1,
+			memory_order_acq_rel) != 1)
+		return;
+	for (size_t l = 0; l < m->arch.layers; l++) {
+		packed_release(&m->layers[l].input);
+		packed_release(&m->layers[l].hidden);
+		free(m->layers[l].bias);
+		free(m->layers[l].hidden_bias);
+	}
+	packed_release(&m->output);
+	free(m->output_bias);
+	free(m->table);
+	free(m->embedding);
+	free(m);
+}
+
+const struct architecture *model_architecture(const struct model *m)
+{
+	return &m->arch;
+}
+
+size_t model_bytes(const struct model *m)
+{
+	return m->bytes;
+}
+
+size_t model_state_floats(const struct model *m)
+{
+	return m->arch.layers * m->cell->states * m->arch.hidden;
+}
+
+int model_scratch_open(struct model_scratch **out, const struct model *m,
+	size_t max_rows, struct error *err)
+{
+	const size_t h = m->arch.hidden, s = m->cell->states;
+	const size_t in = m->arch.embedding > h ? m->arch.embedding : h;
+	struct model_scratch *k = calloc(1, sizeof(*k));
+
+	*out = NULL;
+	if (!k)
+		return error_set_memory(err, "scratch", sizeof(*k));
+	k->max_rows = max_rows;
+	k->x = kernels_alloc(max_rows * in);
+	k->gates = kernels_alloc(max_rows * m->width);
+	k->product = kernels_alloc(max_rows * m->width);
+	k->before = kernels_alloc(max_rows * s * h);
+	k->after = kernels_alloc(max_rows * s * h);
+	k->logits = kernels_alloc(max_rows * m->arch.vocab);
+	if (!k->x || !k->gates || !k->product || !k->before || !k->after ||
+		!k->logits) {
+		model_scratch_close(k);
+		return error_set_memory(err, "scratch",
+			max_rows * (m->arch.vocab + 2 * m->width) *
+				sizeof(real));
+	}
+	*out = k;
+	return 0;
+}
+
+void model_scratch_close(struct model_scratch *s)
+{
+	if (!s)
+		return;
+	free(s->x);
+	free(s->gates);
+	free(s->product);
+	free(s->before);
+	free(s->after);
+	free(s->logits);
+	free(s);
+}
+
+/* gates = bias + input product, of layer 0 by token. */
+static void first_input(const struct model *m, struct model_scratch *s,
+	size_t n, const uint32_t *tokens)
+{
+	const size_t e = m->arch.embedding, width = m->width;
+
+	for (size_t i = 0; i < n; i++) {
+		if (m->table)
+			memcpy(s->gates + i * width,
+				m->table + tokens[i] * width,
+				width * sizeof(real));
+		else
+			memcpy(s->x + i * e, m->embedding + tokens[i] * e,
+				e * sizeof(real));
+	}
+	if (m->table)
+		return;
+	kernels_product(&(struct product){ .w = &m->layers[0].input,
+		.m = n,
+		.x = s->x,
+		.ldx = e,
+		.y = s->gates,
+		.ldy = width,
+		.bias = m->layers[0].bias,
+		.init = PRODUCT_BIAS });
+}
+
+/* One layer over the batch: states to `before`, step, back to states; h is
+ * left in after[0] for the layer above. */
+static void step_layer(const struct model *m, struct model_scratch *s,
+	size_t l, size_t n, real *const *states)
+{
+	const size_t h = m->arch.hidden, k = m->cell->states;
+	const size_t plane = s->max_rows * h;
+	const struct layer *layer = &m->layers[l];
+	struct product product = { .w = &layer->hidden,
+		.m = n,
+		.x = s->before,
+		.ldx = h,
+		.y = m->cell->separate ? s->product : s->gates,
+		.ldy = m->width,
+		.bias = layer->hidden_bias,
+		.init = m->cell->separate ? PRODUCT_BIAS : PRODUCT_ADD };
+	struct cell_step step = { .m = n,
+		.hidden = h,
+		.gates = s->gates,
+		.product = s->product,
+		.ld_gates = m->width,
+		.ld_state = h };
+
+	for (size_t j = 0; j < k; j++) {
+		step.before[j] = s->before + j * plane;
+		step.after[j] = s->after + j * plane;
+		for (size_t i = 0; i < n; i++)
+			memcpy(s->before + j * plane + i * h,
+				states[i] + (l * k + j) * h, h * sizeof(real));
+	}
+	kernels_product(&product);
+	m->cell->forward(&step);
+	for (size_t j = 0; j < k; j++)
+		for (size_t i = 0; i < n; i++)
+			memcpy(states[i] + (l * k + j) * h,
+				s->after + j * plane + i * h,
+				h * sizeof(real));
+}
+
+/* Logits only for the rows that want them, gathered side by side. */
+static void output(const struct model *m, struct model_scratch *s, size_t n,
+	real *const *logits)
+{
+	const size_t h = m->arch.hidden, v = m->arch.vocab;
+	size_t rows = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (logits[i])
+			memcpy(s->x + rows++ * h, s->after + i * h,
+				h * sizeof(real));
+	if (!rows)
+		return;
+	kernels_product(&(struct product){ .w = &m->output,
+		.m = rows,
+		.x = s->x,
+		.ldx = h,
+		.y = s->logits,
+		.ldy = v,
+		.bias = m->output_bias,
+		.init = PRODUCT_BIAS });
+	rows = 0;
+	for (size_t i = 0; i < n; i++)
+		if (logits[i])
+			memcpy(logits[i], s->logits + rows++ * v,
+				v * sizeof(real));
+}
+
+void model_step(const struct model *m, struct model_scratch *s, size_t n,
+	const uint32_t *tokens, real *const *states, real *const *logits)
+{
+	const size_t h = m->arch.hidden;
+
+	first_input(m, s, n, tokens);
+	for (size_t l = 0; l < m->arch.layers; l++) {
+		if (l)
+			kernels_product(&(struct product){
+				.w = &m->layers[l].input,
+				.m = n,
+				.x = s->after,
+				.ldx = h,
+				.y = s->gates,
+				.ldy = m->width,
+				.bias = m->layers[l].bias,
+				.init = PRODUCT_BIAS });
+		step_layer(m, s, l, n, states);
+	}
+	output(m, s, n, logits);
+}
