@@ -1,4 +1,6 @@
 #include "http/reply.h"
+#include "base/log.h"
+#include "base/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -66,27 +68,6 @@ static const char *name_of(const struct error *err)
 	return find(err->code)->name;
 }
 
-/* Bytes of the valid UTF-8 sequence at p, or 0. */
-static size_t sequence(const unsigned char *p, size_t len)
-{
-	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : 4;
-	uint32_t c = p[0] & (0xFFu >> (n + (n > 1)));
-
-	if (n == 1)
-		return 1;
-	if (p[0] < 0xC2 || p[0] > 0xF4 || n > len)
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		if ((p[i] & 0xC0) != 0x80)
-			return 0;
-		c = c << 6 | (p[i] & 0x3F);
-	}
-	if ((n == 3 && c < 0x800) || (n == 4 && c < 0x10000) || c > 0x10FFFF ||
-		(c >= 0xD800 && c < 0xE000))
-		return 0;
-	return n;
-}
-
 json_t *reply_text(const char *bytes, size_t len)
 {
 	json_t *text = json_stringn(bytes, len);
@@ -95,13 +76,18 @@ json_t *reply_text(const char *bytes, size_t len)
 	if (text)
 		return text;
 	buf_init(&b, 3 * len + 1);
-	for (size_t i = 0; i < len;) {
-		size_t n = sequence((const unsigned char *)bytes + i, len - i);
+	while (len) {
+		size_t ok = utf8_valid_prefix(bytes, len, NULL);
+		size_t bad = ok < len ? utf8_bad_length(bytes + ok, len - ok) :
+					0;
 
-		if (buf_append(&b, n ? bytes + i : "\xEF\xBF\xBD", n ? n : 3) <
-			0)
+		if (!bad && ok < len)
+			bad = len - ok; /* a code point cut by the end */
+		if (buf_append(&b, bytes, ok) < 0 ||
+			(bad && buf_puts(&b, "\xEF\xBF\xBD") < 0))
 			break;
-		i += n ? n : 1;
+		bytes += ok + bad;
+		len -= ok + bad;
 	}
 	text = json_stringn(b.data ? b.data : "", b.len);
 	buf_release(&b);
@@ -160,6 +146,9 @@ void reply_error(struct exchange *x, const struct error *err)
 {
 	const struct reply_row *row = find(err->code);
 
+	if (row->flags & HIDDEN)
+		log_error("a request failed",
+			log_text("request", exchange_id(x)), log_fault(err));
 	if (row->flags & RETRY)
 		exchange_add_header(x, "Retry-After", "1");
 	reply_json(x, row->status, reply_error_object(err, exchange_id(x)));

@@ -1,7 +1,7 @@
 /*
  * Jobs go through one locked list to the workers and through another back to
  * the loop, which an async handle wakes. post, done and close are of the loop
- * thread; run is of a worker.
+ * thread; run is of a worker, worker_done of any.
  */
 #include "http/worker.h"
 
@@ -67,11 +67,20 @@ static void *work(void *arg)
 		pthread_mutex_unlock(&w->lock);
 		job->run(job);
 		pthread_mutex_lock(&w->lock);
-		list_push(&w->ended, job);
-		uv_async_send(&w->async);
 	}
 	pthread_mutex_unlock(&w->lock);
 	return NULL;
+}
+
+void worker_done(struct worker_job *job)
+{
+	struct workers *w = job->workers;
+
+	pthread_mutex_lock(&w->lock);
+	list_push(&w->ended, job);
+	uv_async_send(&w->async);
+	pthread_cond_broadcast(&w->wake);
+	pthread_mutex_unlock(&w->lock);
 }
 
 static void finish(struct workers *w)
@@ -134,6 +143,7 @@ int workers_post(struct workers *w, struct worker_job *job, struct error *err)
 		return error_set(err, ERROR_OVERLOADED,
 			"%zu requests wait for the store already", w->max);
 	w->busy++;
+	job->workers = w;
 	pthread_mutex_lock(&w->lock);
 	list_push(&w->todo, job);
 	pthread_cond_signal(&w->wake);
@@ -163,7 +173,13 @@ void workers_close(struct workers *w, void (*closed)(void *arg), void *arg)
 	pthread_mutex_unlock(&w->lock);
 	for (unsigned i = 0; i < w->n_threads; i++)
 		pthread_join(w->threads[i], NULL);
-	finish(w);
+	while (w->busy) {
+		pthread_mutex_lock(&w->lock);
+		while (!w->ended.head)
+			pthread_cond_wait(&w->wake, &w->lock);
+		pthread_mutex_unlock(&w->lock);
+		finish(w);
+	}
 	pthread_mutex_destroy(&w->lock);
 	pthread_cond_destroy(&w->wake);
 	w->closed = closed;
