@@ -135,7 +135,8 @@ static const struct option rows[] = {
 	{ "accumulate", OPTION_UINT, AT(accumulate), "1", "1", "65536",
 		.help = "chunks whose gradients make one update" },
 	{ "threads", OPTION_UINT, AT(threads), "0", "0", "1024",
-		.help = "0: all cores; the result is the same bits for any",
+		.help = "0: as many cores as the work keeps busy; the result is the "
+			"same bits for any",
 		.argument = "N" },
 	HEADING("Results"),
 	{ "dtype", OPTION_ENUM, AT(dtype), "f32", .choices = "f32|bf16|f16",
