@@ -15,8 +15,8 @@ static void update(const struct optimizer_step *s, size_t n, real *w,
 		vr m = vr_fma(d, d, vr_get(memory, j, n));
 
 		vr_put(memory, m, j, n);
-		vr_put(w, x - s->learning_rate * d / vr_sqrt(m + s->epsilon), j,
-			n);
+		vr_put(w, x - s->learning_rate * d * vr_rsqrt(m + s->epsilon),
+			j, n);
 	}
 }
 
