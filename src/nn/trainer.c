@@ -143,6 +143,8 @@ static double learning_rate(const struct trainer *t)
 	}
 	if (t->step < o->warmup_steps)
 		return rate * (double)(t->step + 1) / (double)o->warmup_steps;
+	if (!o->total_steps)
+		return rate;
 	if (t->step >= o->total_steps)
 		return rate * o->final_rate;
 	progress = (double)(t->step - o->warmup_steps) /
