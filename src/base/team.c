@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SPIN_NS 30000
+#define SPIN_NS 50000
 #define SPINS_PER_CLOCK 32 /* pauses between two looks at the clock */
 #define MAX_SIZE 4096
 

@@ -1,0 +1,76 @@
+/*
+ * The named models that can be asked for. An entry is immutable and shared by
+ * reference count: work that holds one finishes on it, whatever is loaded or
+ * unloaded meanwhile.
+ */
+#ifndef SERVE_REGISTRY_H
+#define SERVE_REGISTRY_H
+
+#include "base/error.h"
+#include "nn/model.h"
+#include "text/tokenizer.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define REGISTRY_NAME_MAX 64 /* bytes, NUL not counted: [A-Za-z0-9._-] */
+
+struct registry;
+
+/* All fields are read-only, and the entry's own. */
+struct registry_entry {
+	char name[REGISTRY_NAME_MAX + 1];
+	char *path;
+	struct model *model;
+	struct tokenizer *tokenizer;
+	uint64_t fingerprint;	     /* of architecture and tensors */
+	char fingerprint_text[17];   /* the same in hexadecimal */
+	char system_fingerprint[64]; /* fingerprint-weights-kernels */
+	char *training;		     /* the summary as JSON text, or NULL */
+	int64_t created;	     /* the file's time, Unix seconds */
+	uint64_t bytes;		     /* of packed weights */
+	size_t vocab;
+	size_t state_floats;
+	size_t max_token_bytes; /* of the longest token */
+};
+
+struct registry_options {
+	const char *dir;	  /* every *.safetensors in it, but not
+				   * *.train.safetensors; or NULL */
+	const char *const *paths; /* [n_paths] single files */
+	size_t n_paths;
+	const char *default_name; /* or NULL: the first by name */
+};
+
+/*
+ * Loads all of them; a model's name is its file's stem. A file that fails its
+ * checks, or whose vocabulary and tokenizer disagree, is logged as a warning
+ * with the reason and left out. Errors: an unreadable directory, or a
+ * default_name that is not among the models (ERROR_NOT_FOUND). No model at all
+ * is no error here. Slow: not on the loop.
+ */
+int registry_open(struct registry **r, const struct registry_options *o,
+	struct error *err);
+void registry_close(struct registry *r);
+
+/* The entry of that name, or with NULL or "" the default, as a reference for
+ * the caller. ERROR_NOT_FOUND with param `model`. Any thread. */
+struct registry_entry *registry_get(
+	struct registry *r, const char *name, struct error *err);
+struct registry_entry *registry_ref(struct registry_entry *e);
+void registry_unref(struct registry_entry *e); /* NULL is fine */
+
+/* References to all entries, sorted by name: the caller unrefs each and frees
+ * the array. Any thread. */
+int registry_list(struct registry *r, struct registry_entry ***entries,
+	size_t *n, struct error *err);
+size_t registry_count(struct registry *r);
+
+/* Hot swap: loads the file and then takes the place of an entry of the same
+ * name; on failure the old one stays. Slow: not on the loop. */
+int registry_load(struct registry *r, const char *path, struct error *err);
+/* ERROR_NOT_FOUND, or ERROR_CONFLICT for the default while others remain. */
+int registry_unload(struct registry *r, const char *name, struct error *err);
+
+#endif

@@ -1,0 +1,164 @@
+/*
+ * A session is one timeline of tokens, kept as a recurrent state of a few KiB.
+ * Between requests it is a checksummed blob in the store; during a request it
+ * is a handle that one writer holds. It advances at the request's end, whole,
+ * or not at all.
+ *
+ *   stored -> BUSY [session_begin]
+ *   BUSY -> stored, advanced [session_commit, after COMMIT]
+ *   BUSY -> stored, as before [session_abort, or a commit that failed]
+ *
+ * Any thread may call anything here. What is marked "reads the store" may wait
+ * for the disk: not on the loop nor on an engine.
+ */
+#ifndef SERVE_SESSION_H
+#define SERVE_SESSION_H
+
+#include "base/error.h"
+#include "serve/registry.h"
+#include "store/writer.h"
+#include "text/decoder.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SESSION_ID_MAX 64  /* bytes: [A-Za-z0-9._-]{1,64} */
+#define SESSION_WINDOW 256 /* recent tokens that penalties count */
+#define SESSION_METADATA_MAX 16384
+#define SESSION_ANY_POSITION UINT64_MAX
+
+/* All that the next token depends on, besides the model and the seed. */
+struct session_state {
+	uint64_t position; /* tokens of the timeline, prompts and generated */
+	uint32_t pending;  /* drawn or primed last, not fed yet; at position 0
+			    * the implicit start token */
+	struct decoder decoder;		 /* bytes of a cut code point */
+	uint32_t window[SESSION_WINDOW]; /* token p is at [p % 256] */
+	size_t n_hidden;
+	real *hidden; /* [n_hidden] owned; see model_state_floats */
+};
+
+/* The state of an empty timeline. */
+int session_state_init(struct session_state *s, const struct registry_entry *m,
+	struct error *err);
+void session_state_release(struct session_state *s);
+/* Both initialised, of equal n_hidden. */
+void session_state_copy(
+	struct session_state *to, const struct session_state *from);
+
+/* What may be shown of a session. */
+struct session_info {
+	char id[SESSION_ID_MAX + 1];
+	char model[REGISTRY_NAME_MAX + 1];
+	uint64_t fingerprint; /* of the model it was made with */
+	char kernels[24];     /* kernel set that computed it last */
+	uint64_t position;
+	uint64_t seed;
+	int64_t created; /* Unix milliseconds, as all times here */
+	int64_t used;
+	int64_t ttl;	 /* of idleness; 0 = for ever */
+	int64_t expires; /* used + ttl, or STORE_NEVER */
+	size_t bytes;	 /* of its blob */
+	bool busy;
+	char *metadata; /* owned; JSON text, or NULL */
+};
+void session_info_release(struct session_info *i);
+
+/* A held session. state and info are the holder's to change until commit. */
+struct session {
+	struct session_info info;
+	struct session_state state;
+	bool kernels_changed; /* computed by another kernel set before */
+	struct sessions *sessions;
+};
+
+/* The blob: versioned, checksummed. info and state are both written;
+ * SESSION_METADATA_MAX and widths are checked. */
+int session_encode(const struct session_info *info,
+	const struct session_state *state, struct buf *blob, struct error *err);
+/* ERROR_CORRUPT (checksum, lengths, values not finite or |h| > 1) or
+ * ERROR_UNSUPPORTED (a newer version), naming why. state may be NULL. On
+ * success the caller releases both. */
+int session_decode(const void *blob, size_t len, struct session_info *info,
+	struct session_state *state, struct error *err);
+
+enum session_durability {
+	SESSION_DURABLE, /* done after COMMIT: `request` */
+	SESSION_RELAXED, /* done at once, commits behind */
+};
+
+struct sessions_options {
+	uint64_t max; /* sessions stored; 0 = no limit */
+	int64_t ttl;  /* default idle milliseconds; 0 = for ever */
+	enum session_durability durability;
+};
+
+struct sessions;
+
+/* The writer is borrowed: closed by the caller, after this. */
+int sessions_open(struct sessions **s, struct store_writer *w,
+	const struct sessions_options *o, struct error *err);
+/* All handles must be back. */
+void sessions_close(struct sessions *s);
+/* Sessions stored, what expired lately perhaps included. */
+uint64_t sessions_count(struct sessions *s);
+
+struct session_options {
+	const char *id; /* or NULL: sess_ + 26 base32 digits, 128 random bits */
+	const struct registry_entry *model;
+	uint64_t seed;
+	bool has_seed;	      /* else a fresh one */
+	int64_t ttl;	      /* -1 = the default */
+	const char *metadata; /* JSON text or NULL; copied */
+};
+
+/* A new session at the model's initial state. done(arg) comes after COMMIT, on
+ * the writer's thread, exactly once when 0 is returned; it may be NULL. *info
+ * is filled at once and the caller releases it. ERROR_INVALID (id, metadata),
+ * ERROR_CONFLICT (id taken), ERROR_NO_SPACE (sessions.max). Reads the store. */
+int session_create(struct sessions *s, const struct session_options *o,
+	struct session_info *info, store_done_fn *done, void *arg,
+	struct error *err);
+
+/* ERROR_NOT_FOUND with param `session`. Reads the store. */
+int session_get(struct sessions *s, const char *id, struct session_info *info,
+	struct error *err);
+
+/* At most limit (<= 1000) sessions whose id is greater than `after`, by id. The
+ * caller releases each and frees the array. *more: there are others after
+ * them. A blob that fails its checks is logged and left out. Reads the store.
+ */
+int session_list(struct sessions *s, const char *after, size_t limit,
+	struct session_info **infos, size_t *n, bool *more, struct error *err);
+
+/* ERROR_NOT_FOUND; ERROR_CONFLICT while busy. done as in session_create. Reads
+ * the store. */
+int session_delete(struct sessions *s, const char *id, store_done_fn *done,
+	void *arg, struct error *err);
+
+/*
+ * Hold a session for one request. Its model is looked up under model_name, or
+ * with NULL or "" under the name it was made with; *model is a reference for
+ * the caller. ERROR_NOT_FOUND (session, or model); ERROR_CONFLICT: busy (param
+ * `session`), a model of another fingerprint (param `model`, both in the
+ * message), or not at expected_position unless that is SESSION_ANY_POSITION
+ * (param `expected_position`, both numbers). Reads the store.
+ */
+int session_begin(struct sessions *s, struct registry *r, const char *id,
+	const char *model_name, uint64_t expected_position,
+	struct session **session, struct registry_entry **model,
+	struct error *err);
+
+/*
+ * Store the handle's info and state, then let others have the session; the
+ * handle is gone in any case. done comes exactly once: on the writer's thread
+ * after COMMIT, or when relaxed or at once failing, before the return. Never
+ * waits for the disk.
+ */
+void session_commit(struct session *session, const char *kernels,
+	store_done_fn *done, void *arg);
+/* Let go of it as it was. */
+void session_abort(struct session *session);
+
+#endif
