@@ -10,31 +10,41 @@
 #include "base/tokens.h"
 #include "text/tokenizer.h"
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#define CORPUS_MEMORY (64u << 20)
 
 struct corpus_options {
 	const char *const *paths; /* [n_paths]; "-" is standard input */
 	size_t n_paths;
-	const char *encoding;      /* charset */
-	const char *tokenizer;     /* kind to learn, when none is given */
+	const char *encoding;  /* charset; NULL: utf-8 */
+	const char *tokenizer; /* kind to learn, when none is given */
 	enum unknown_policy unknown;
-	const char *cache_dir;     /* where a large one is mapped from */
+	bool keep_newlines;    /* else CR LF and CR become LF */
+	const char *cache_dir; /* where a large one is mapped from, and a pipe
+				* that is read twice is kept; made if missing */
+	size_t memory; /* bytes of ids that stay in memory; 0: CORPUS_MEMORY */
 };
 
 struct corpus {
 	struct tokenizer *tokenizer; /* owned reference */
 	struct tokens_view tokens;   /* borrowed from this corpus */
-	uint64_t bytes;              /* of UTF-8 text */
-	uint64_t characters;         /* code points (bytes for `byte`) */
-	uint64_t skipped;            /* unknown characters left out */
-	uint64_t hash;               /* XXH3-64 of the UTF-8 text */
-	void *storage;               /* private */
+	uint64_t bytes;		     /* of UTF-8 text */
+	uint64_t characters;	     /* code points (bytes for `byte`) */
+	uint64_t skipped;	     /* unknown characters left out */
+	uint64_t hash;		     /* XXH3-64 of the UTF-8 text */
+	void *storage;		     /* private */
 	size_t storage_bytes;
-	int storage_mapped;
+	bool storage_mapped;
 };
 
-/* With `known` the text is encoded by it; without, a tokenizer is learnt. An
- * empty text is ERROR_INVALID; errors name the file. */
+/*
+ * With `known` the text is encoded by it (one pass); without, a tokenizer is
+ * learnt first (two). Several files are one text, in order; each may begin with
+ * a byte-order mark. Memory: the ids, at most `memory` of them unmapped, and
+ * about 4 MB. An empty text is ERROR_INVALID; errors name the file.
+ */
 int corpus_open(struct corpus *c, const struct corpus_options *o,
 	struct tokenizer *known, struct error *err);
 void corpus_release(struct corpus *c);

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,9 +17,13 @@ struct decoder {
 	uint8_t n_held;
 };
 
-/* Append what became whole; 0, or -1 when out is full. */
-int decoder_feed(struct decoder *d, const char *bytes, size_t len,
-	struct buf *out);
+/* Whether held is a cut code point (or nothing): ask this of one that comes
+ * from outside, before it is fed. */
+bool decoder_valid(const struct decoder *d);
+
+/* Append what became whole; 0, or -1 when out is full (start over then). */
+int decoder_feed(
+	struct decoder *d, const char *bytes, size_t len, struct buf *out);
 /* The end of the text: held bytes become one U+FFFD. */
 int decoder_finish(struct decoder *d, struct buf *out);
 

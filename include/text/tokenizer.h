@@ -33,12 +33,12 @@ int token_buf_append(struct token_buf *b, uint32_t id);
 /* Learn a vocabulary from a stream of UTF-8 chunks (cut anywhere), sorted so
  * that runs repeat. finish ends the builder whether or not it succeeds. */
 struct tokenizer_builder;
-int tokenizer_builder_open(struct tokenizer_builder **b, const char *kind,
-	struct error *err);
+int tokenizer_builder_open(
+	struct tokenizer_builder **b, const char *kind, struct error *err);
 int tokenizer_builder_feed(struct tokenizer_builder *b, const char *text,
 	size_t len, struct error *err);
-int tokenizer_builder_finish(struct tokenizer_builder *b, struct tokenizer **t,
-	struct error *err);
+int tokenizer_builder_finish(
+	struct tokenizer_builder *b, struct tokenizer **t, struct error *err);
 void tokenizer_builder_abort(struct tokenizer_builder *b);
 
 /* From and to the checkpoint's JSON; load checks everything and names what is
@@ -54,17 +54,38 @@ size_t tokenizer_vocab(const struct tokenizer *t);
 /* The token an empty session starts from: "\n" where there is one, else 0. */
 uint32_t tokenizer_start(const struct tokenizer *t);
 
+/* What a stream of parts has come to so far; starts as zeros. */
+struct tokenizer_count {
+	uint64_t characters; /* seen: code points, or bytes for `byte` */
+	uint64_t skipped;    /* of them, unknown and left out */
+};
+
+/* Encode one part of a longer text: append its ids to out and add to *count,
+ * from which errors say where they are. Parts end at tokenizer_boundary. */
+int tokenizer_encode_part(const struct tokenizer *t, const char *text,
+	size_t len, enum unknown_policy policy, struct tokenizer_count *count,
+	struct token_buf *out, struct error *err);
+
+/* Bytes of the longest start of text whose ids don't depend on what follows
+ * it, 0..len: where a stream may be cut. */
+size_t tokenizer_boundary(
+	const struct tokenizer *t, const char *text, size_t len);
+
 /* Append the ids of a whole text. *skipped (may be NULL) counts what the
  * policy left out. ERROR_TOO_LARGE when out->max is reached. For `byte` any
- * bytes are valid; `char` wants UTF-8. */
+ * bytes are valid; `char` wants UTF-8. After an error out holds a part. */
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t len,
 	enum unknown_policy policy, struct token_buf *out, size_t *skipped,
 	struct error *err);
 
 /* The bytes of one token; borrowed from the tokenizer, not terminated. A
- * `byte` token may be part of a code point: see text/decoder.h. */
-const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id,
-	size_t *len);
+ * `byte` token may be part of a code point: see text/decoder.h. NULL with
+ * *len = 0 for an id that is not below tokenizer_vocab. */
+const char *tokenizer_bytes(
+	const struct tokenizer *t, uint32_t id, size_t *len);
+
+/* Whether a kind's vocabulary is learnt from text: `byte` knows all of it. */
+bool tokenizer_kind_learns(const char *kind);
 
 /* Names of all kinds, NULL-terminated: for --help and conformance tests. */
 const char *const *tokenizer_kinds(void);

@@ -1,0 +1,304 @@
+/*
+ * bytes -> [iconv] -> checked UTF-8 -> [byte-order mark dropped, newlines
+ * normalised] -> out. Each stage carries what a call's end cut into the next.
+ */
+#include "text/encoding.h"
+
+#include "text/utf8_step.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <iconv.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#define HELD_MAX 32 /* no charset has longer sequences */
+
+enum charset_kind { CHARSET_UTF8, CHARSET_ICONV, CHARSET_BYTES };
+
+struct encoding {
+	enum charset_kind kind;
+	char charset[32];
+	iconv_t iconv;
+	uint64_t offset; /* of the next input byte that is not held */
+	char held[HELD_MAX];
+	size_t n_held;
+
+	bool normalise;
+	bool started;  /* what could be a byte-order mark has passed */
+	bool after_cr; /* an LF now belongs to the CR before it */
+};
+
+/* Everything but letters and digits is noise in "UTF-8", "utf8", "Utf_8". */
+static bool same_charset(const char *a, const char *b)
+{
+	for (;; a++, b++) {
+		while (*a == '-' || *a == '_')
+			a++;
+		while (*b == '-' || *b == '_')
+			b++;
+		if (tolower((unsigned char)*a) != tolower((unsigned char)*b))
+			return false;
+		if (!*a)
+			return true;
+	}
+}
+
+/* A suffix such as //TRANSLIT would loosen the checks. */
+static bool plain_name(const char *charset)
+{
+	size_t n = 0;
+
+	for (; charset[n]; n++)
+		if (!isalnum((unsigned char)charset[n]) &&
+			!strchr("-_.:+()", charset[n]))
+			return false;
+	return n && n < sizeof(((struct encoding *)0)->charset);
+}
+
+static int unknown_charset(const char *charset, struct error *err)
+{
+	return error_set_param(err, ERROR_INVALID, "encoding",
+		"encoding: unknown charset \"%.64s\", expected utf-8, bytes or "
+		"a name that `iconv -l` lists, such as latin1, windows-1252, "
+		"gbk, gb18030, shift_jis, utf-16",
+		charset);
+}
+
+int encoding_open(struct encoding **e, const char *charset,
+	bool normalise_newlines, struct error *err)
+{
+	enum charset_kind kind = CHARSET_ICONV;
+	iconv_t converter = (iconv_t)-1;
+
+	*e = NULL;
+	if (same_charset(charset, "utf8"))
+		kind = CHARSET_UTF8;
+	else if (same_charset(charset, "bytes"))
+		kind = CHARSET_BYTES;
+	else if (plain_name(charset))
+		converter = iconv_open("UTF-8", charset);
+	if (kind == CHARSET_ICONV && converter == (iconv_t)-1)
+		return unknown_charset(charset, err);
+	*e = calloc(1, sizeof(**e));
+	if (!*e) {
+		if (kind == CHARSET_ICONV)
+			iconv_close(converter);
+		return error_set_memory(err, "encoding", sizeof(**e));
+	}
+	(*e)->kind = kind;
+	(*e)->iconv = converter;
+	(*e)->normalise = normalise_newlines;
+	snprintf((*e)->charset, sizeof((*e)->charset), "%s",
+		kind == CHARSET_UTF8 ? "UTF-8" : charset);
+	return 0;
+}
+
+void encoding_close(struct encoding *e)
+{
+	if (!e)
+		return;
+	if (e->kind == CHARSET_ICONV)
+		iconv_close(e->iconv);
+	free(e);
+}
+
+static int append(struct buf *out, const char *s, size_t len, struct error *err)
+{
+	if (!buf_append(out, s, len))
+		return 0;
+	if (len > out->max - out->len)
+		return error_set(err, ERROR_TOO_LARGE,
+			"text of more than %zu bytes", out->max);
+	return error_set_memory(err, "text", out->len + len);
+}
+
+/* The last stage; s holds whole code points. */
+static int emit(struct encoding *e, const char *s, size_t len, struct buf *out,
+	struct error *err)
+{
+	const char *end = s + len, *cr;
+
+	if (!len)
+		return 0;
+	if (!e->started && len >= 3 && !memcmp(s, "\xef\xbb\xbf", 3))
+		s += 3;
+	e->started = true;
+	if (!e->normalise)
+		return append(out, s, (size_t)(end - s), err);
+	while (s < end) {
+		if (e->after_cr && *s == '\n')
+			s++;
+		e->after_cr = false;
+		cr = memchr(s, '\r', (size_t)(end - s));
+		if (!cr)
+			return append(out, s, (size_t)(end - s), err);
+		if (append(out, s, (size_t)(cr - s), err) < 0 ||
+			append(out, "\n", 1, err) < 0)
+			return -1;
+		e->after_cr = true;
+		s = cr + 1;
+	}
+	return 0;
+}
+
+static int invalid(const struct encoding *e, const char *s, size_t len,
+	uint64_t offset, struct error *err)
+{
+	char hex[4 * 5 + 1] = "";
+
+	for (size_t i = 0; i < len && i < 4; i++)
+		snprintf(hex + i * 5, sizeof(hex) - i * 5, " 0x%02x",
+			(unsigned char)s[i]);
+	return error_set_param(err, ERROR_UNPROCESSABLE, "encoding",
+		"invalid %s at byte %llu:%s", e->charset,
+		(unsigned long long)offset, hex);
+}
+
+static int invalid_utf8(const struct encoding *e, const char *s, size_t len,
+	size_t subpart, struct error *err)
+{
+	/* The bytes that can't be, and the one after them. */
+	size_t n = subpart + 1 < len ? subpart + 1 : len;
+
+	return invalid(e, s, n, e->offset, err);
+}
+
+static int hold(
+	struct encoding *e, const char *s, size_t len, struct error *err)
+{
+	if (len > HELD_MAX)
+		return invalid(e, s, len, e->offset, err);
+	memmove(e->held, s, len);
+	e->n_held = len;
+	return 0;
+}
+
+/* Bytes of valid UTF-8 that s starts with; *step says what ended it: 0 for a
+ * cut sequence or the end, -n for n invalid bytes. */
+static size_t valid_run(const char *s, size_t len, int *step)
+{
+	const uint8_t *u = (const uint8_t *)s;
+	size_t i = 0;
+	uint32_t cp;
+
+	do {
+		i += utf8_ascii_run(u + i, len - i);
+		*step = utf8_step(u + i, len - i, &cp);
+		if (*step > 0)
+			i += (size_t)*step;
+	} while (*step > 0);
+	return i;
+}
+
+/* s: whole input of a call, held bytes joined before it. */
+static int convert_utf8(struct encoding *e, const char *s, size_t len,
+	struct buf *out, struct error *err)
+{
+	int step;
+	size_t n = valid_run(s, len, &step);
+
+	if (emit(e, s, n, out, err) < 0)
+		return -1;
+	e->offset += n;
+	if (step < 0)
+		return invalid_utf8(e, s + n, len - n, (size_t)-step, err);
+	return hold(e, s + n, len - n, err);
+}
+
+/* iconv may give what is no Unicode, from UCS-4 for one. */
+static int emit_checked(struct encoding *e, const char *s, size_t len,
+	const char *in, size_t n_in, struct buf *out, struct error *err)
+{
+	int step;
+
+	if (valid_run(s, len, &step) < len)
+		return invalid(e, in, n_in, e->offset, err);
+	return emit(e, s, len, out, err);
+}
+
+static int convert_iconv(struct encoding *e, const char *s, size_t len,
+	struct buf *out, struct error *err)
+{
+	char utf8[4096], *from, *to;
+	size_t from_left, to_left, result;
+	int saved;
+
+	do {
+		from = (char *)s;
+		from_left = len;
+		to = utf8;
+		to_left = sizeof(utf8);
+		errno = 0;
+		result = iconv(e->iconv, &from, &from_left, &to, &to_left);
+		saved = errno;
+		if (emit_checked(
+			    e, utf8, (size_t)(to - utf8), s, len, out, err) < 0)
+			return -1;
+		e->offset += len - from_left;
+		s += len - from_left;
+		len = from_left;
+	} while (result == (size_t)-1 && saved == E2BIG);
+	if (result == (size_t)-1 && saved == EILSEQ)
+		return invalid(e, s, len, e->offset, err);
+	return hold(e, s, len, err);
+}
+
+static int convert(struct encoding *e, const char *s, size_t len,
+	struct buf *out, struct error *err)
+{
+	switch (e->kind) {
+	case CHARSET_UTF8:
+		return convert_utf8(e, s, len, out, err);
+	case CHARSET_ICONV:
+		return convert_iconv(e, s, len, out, err);
+	case CHARSET_BYTES:
+		break;
+	}
+	e->offset += len;
+	return append(out, s, len, err);
+}
+
+int encoding_feed(struct encoding *e, const char *bytes, size_t len,
+	struct buf *out, struct error *err)
+{
+	char joined[2 * HELD_MAX];
+	size_t n_held = e->n_held, n, used;
+	uint64_t start = e->offset;
+
+	if (n_held && len) {
+		n = len < HELD_MAX ? len : HELD_MAX;
+		memcpy(joined, e->held, n_held);
+		memcpy(joined + n_held, bytes, n);
+		e->n_held = 0;
+		if (convert(e, joined, n_held + n, out, err) < 0)
+			return -1;
+		used = (size_t)(e->offset - start);
+		if (used + e->n_held == n_held + len)
+			return 0;
+		/* What is held again is read again, from the input. */
+		e->n_held = 0;
+		bytes += used - n_held;
+		len -= used - n_held;
+	}
+	return len ? convert(e, bytes, len, out, err) : 0;
+}
+
+int encoding_finish(struct encoding *e, struct buf *out, struct error *err)
+{
+	char utf8[64], *to = utf8;
+	size_t to_left = sizeof(utf8);
+
+	if (e->n_held)
+		return error_set_param(err, ERROR_UNPROCESSABLE, "encoding",
+			"%s is cut at its end: byte %llu starts a character "
+			"that is not complete",
+			e->charset, (unsigned long long)e->offset);
+	if (e->kind != CHARSET_ICONV)
+		return 0;
+	/* Stateful charsets may still hold a character of their own. */
+	iconv(e->iconv, NULL, NULL, &to, &to_left);
+	return emit_checked(e, utf8, (size_t)(to - utf8), "", 0, out, err);
+}

@@ -1,0 +1,64 @@
+/*
+ * What a kind of tokenizer is made of. A newcomer writes one file that defines
+ * a `const struct tokenizer_ops` and adds its line to the table in tokenizer.c;
+ * tests/text/test_tokenizer.c then holds it to the contract. Every pointer is
+ * mandatory.
+ */
+#ifndef TEXT_TOKENIZER_OPS_H
+#define TEXT_TOKENIZER_OPS_H
+
+#include "text/tokenizer.h"
+
+#include <stdatomic.h>
+
+struct tokenizer {
+	const struct tokenizer_ops *ops;
+	atomic_uint references;
+	size_t vocab;
+	uint32_t start;
+}; /* a kind's own struct begins with this one */
+
+struct tokenizer_builder {
+	const struct tokenizer_ops *ops;
+	uint64_t bytes; /* fed so far */
+};			/* as above */
+
+struct tokenizer_ops {
+	const char *name;
+	bool learns;
+
+	/* A builder in `size` zeroed bytes; new and load leave ops, references
+	 * and (load) start to tokenizer.c. */
+	size_t builder_size;
+	int (*feed)(struct tokenizer_builder *b, const char *text, size_t len,
+		struct error *err);
+	int (*finish)(struct tokenizer_builder *b, struct tokenizer **t,
+		struct error *err);
+	void (*builder_release)(struct tokenizer_builder *b);
+
+	/* The JSON fields beside kind and start; load refuses others by
+	 * itself through the NULL-terminated list `fields`. */
+	const char *const *fields;
+	int (*load)(
+		struct tokenizer **t, const json_t *json, struct error *err);
+	int (*save)(const struct tokenizer *t, json_t *json);
+
+	int (*encode)(const struct tokenizer *t, const char *text, size_t len,
+		enum unknown_policy policy, struct tokenizer_count *count,
+		struct token_buf *out, struct error *err);
+	size_t (*boundary)(
+		const struct tokenizer *t, const char *text, size_t len);
+	const char *(*bytes)(
+		const struct tokenizer *t, uint32_t id, size_t *len);
+	void (*release)(struct tokenizer *t);
+};
+
+extern const struct tokenizer_ops tokenizer_byte;
+extern const struct tokenizer_ops tokenizer_char;
+
+/* ERROR_TOO_LARGE or ERROR_NO_MEMORY, whichever stopped an append. */
+int token_buf_error(const struct token_buf *b, struct error *err);
+/* Room for `extra` more ids, or as many as max allows: 0, or -1. */
+int token_buf_reserve(struct token_buf *b, size_t extra);
+
+#endif
