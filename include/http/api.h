@@ -1,0 +1,77 @@
+/*
+ * The HTTP API of a daemon: its routes, what they share, and its state as a
+ * load balancer sees it. Whoever opens it hands in the engine, the models and
+ * the sessions once they are there; until then requests get a 503.
+ *
+ *   LOADING -> READY [api_serve]; READY -> DRAINING [api_drain]
+ *
+ * Everything runs on the loop thread but api_wake.
+ */
+#ifndef HTTP_API_H
+#define HTTP_API_H
+
+#include "base/error.h"
+#include "http/server.h"
+#include "http/worker.h"
+#include "serve/engine.h"
+#include "serve/registry.h"
+#include "serve/session.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct api;
+
+struct api_options {
+	const char *version;	    /* of the program */
+	const char *kernels;	    /* name of the kernel set that runs */
+	const char *const *origins; /* [n_origins] borrowed, see origin.h */
+	size_t n_origins;
+	const char *const *hosts; /* [n_hosts] borrowed */
+	size_t n_hosts;
+	bool check_host;     /* refuse a Host that is neither loopback's nor
+			      * in hosts */
+	size_t max_body;     /* bytes of a request's body */
+	uint64_t max_length; /* tokens that one choice may ask for */
+	uint64_t heartbeat;  /* ms between comments on an idle stream */
+	uint64_t queue_timeout; /* ms that a request may wait for a slot */
+	uint64_t run_timeout;	/* ms that one may run; 0 = any */
+	unsigned workers;
+	size_t max_jobs; /* for the workers, at once */
+};
+
+/* Checks the origins' patterns. */
+int api_open(struct api **a, uv_loop_t *loop, const struct api_options *o,
+	struct error *err);
+
+/* For server_open, with the api as ctx; then tell the api of the server. */
+extern const struct server_ops api_server_ops;
+void api_set_server(struct api *a, struct server *s);
+
+/* engine_options.wake, with the api as its argument. Any thread. */
+void api_wake(void *api);
+
+/* For others who must not block the loop either. */
+struct workers *api_workers(struct api *a);
+
+/* Borrowed until api_release. From now on requests are served. */
+struct api_backend {
+	struct engine *engine;
+	struct registry *registry;
+	struct sessions *sessions;
+};
+void api_serve(struct api *a, const struct api_backend *backend);
+
+/* New generations are refused from now on; /readyz says so. */
+void api_drain(struct api *a);
+/* Requests that are still at work. */
+size_t api_active(const struct api *a);
+/* Cancel what generates, each session at what its client was sent; streams get
+ * a last frame that says so. */
+void api_cancel(struct api *a);
+
+/* The engine may be closed after this: no request is left. Call when
+ * api_active is 0 and the server closed. `closed` comes from the loop. */
+void api_close(struct api *a, void (*closed)(void *arg), void *arg);
+
+#endif

@@ -1,0 +1,65 @@
+/*
+ * Routes as rows of tables. A row drives dispatch, the limits of its requests
+ * and its entry in /openapi.json; 404, 405 with Allow, HEAD, OPTIONS, CORS and
+ * the Host check follow from the rows. Loop thread.
+ */
+#ifndef HTTP_ROUTER_H
+#define HTTP_ROUTER_H
+
+#include "base/error.h"
+#include "http/request.h"
+#include "http/server.h"
+
+#define ROUTE_MAX_PARAMS 2
+#define ROUTE_PARAM_MAX 128 /* bytes of a decoded {part} of a path */
+
+enum route_scope {
+	ROUTE_PUBLIC, /* says nothing of anyone's data */
+	ROUTE_SAMPLE, /* uses models and sessions */
+};
+
+struct route_params {
+	char value[ROUTE_MAX_PARAMS][ROUTE_PARAM_MAX + 1];
+};
+
+struct route {
+	const char *method;
+	const char *path; /* "/v1/sessions/{id}" */
+	enum route_scope scope;
+	void (*handle)(void *ctx, struct exchange *x,
+		const struct route_params *params);
+	const char *summary;
+	const struct field *fields; /* [n_fields] of a JSON body, or NULL */
+	size_t n_fields;
+	bool body_optional;
+	unsigned status;    /* of success, for the documentation */
+	const char *answer; /* content type of success, likewise */
+};
+
+/* A row may belong to several tables of rows: one per routes_*.c. */
+struct route_table {
+	const struct route *rows;
+	size_t n;
+};
+
+struct router_options {
+	const char *const *origins; /* [n_origins] allowed, see origin.h */
+	size_t n_origins;
+	const char *const *hosts; /* [n_hosts] allowed besides loopback's */
+	size_t n_hosts;
+	bool check_host; /* refuse a Host that is neither */
+	size_t max_body;
+};
+
+struct router {
+	const struct route_table *tables; /* [n_tables] borrowed */
+	size_t n_tables;
+	struct router_options o; /* lists borrowed */
+	void *ctx;		 /* for handlers */
+};
+
+/* The server's begin and complete, with the router as ctx. */
+void router_begin(struct router *r, struct exchange *x);
+void router_complete(struct router *r, struct exchange *x);
+
+#endif

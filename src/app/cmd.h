@@ -1,0 +1,25 @@
+/*
+ * The subcommands of `unrolld`. Each lives in its own cmd_NAME.c and is one
+ * row of the table in main.c. argv[0] is the subcommand's own name; the
+ * result is the exit code. A command prints its own `--help` to stdout.
+ */
+#ifndef APP_CMD_H
+#define APP_CMD_H
+
+#define UNROLLD_VERSION "0.1.0"
+
+enum cmd_exit {
+	CMD_OK = 0,
+	CMD_FAILED = 1, /* it was asked properly and could not be done */
+	CMD_USAGE = 2,	/* it was asked wrongly */
+};
+
+int cmd_serve(int argc, char **argv);
+int cmd_train(int argc, char **argv);
+int cmd_sample(int argc, char **argv);
+int cmd_eval(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
+int cmd_import(int argc, char **argv);
+int cmd_export(int argc, char **argv);
+
+#endif

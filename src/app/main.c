@@ -1,0 +1,140 @@
+/*
+ * Dispatch to the subcommands: the only place that exits. To add a command,
+ * write cmd_NAME.c and add its row to the table.
+ */
+#include "app/cmd.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *summary;
+};
+
+static int cmd_version(int argc, char **argv);
+static int cmd_help(int argc, char **argv);
+
+static const struct command commands[] = {
+	{ "version", cmd_version, "print the version and what it runs on" },
+	{ "help", cmd_help, "explain a command" },
+};
+
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void usage(FILE *out)
+{
+	fputs("usage: unrolld COMMAND [OPTION...]\n"
+	      "\n"
+	      "Trains recurrent language models and serves them over HTTP.\n"
+	      "\n",
+		out);
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		fprintf(out, "  %-9s %s\n", commands[i].name,
+			commands[i].summary);
+	fputs("\n`unrolld help COMMAND` explains one of them.\n", out);
+}
+
+/* Levenshtein's distance of two short words. */
+static unsigned distance(const char *a, const char *b)
+{
+	unsigned row[32];
+	size_t n = strlen(b);
+
+	if (n >= 32)
+		return 32;
+	for (size_t j = 0; j <= n; j++)
+		row[j] = (unsigned)j;
+	for (size_t i = 1; *a; i++, a++) {
+		unsigned diagonal = row[0];
+
+		row[0] = (unsigned)i;
+		for (size_t j = 1; j <= n; j++) {
+			unsigned best = diagonal + (*a != b[j - 1]);
+
+			diagonal = row[j];
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			row[j] = best;
+		}
+	}
+	return row[n];
+}
+
+static const struct command *find(const char *name)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+	const struct command *nearest = &commands[0];
+
+	for (size_t i = 1; i < N_COMMANDS; i++)
+		if (distance(name, commands[i].name) <
+			distance(name, nearest->name))
+			nearest = &commands[i];
+	fprintf(stderr, "unrolld: unknown command '%s'", name);
+	if (distance(name, nearest->name) <= 2)
+		fprintf(stderr, "; did you mean '%s'?", nearest->name);
+	fputs("\nunrolld: `unrolld help` lists the commands\n", stderr);
+	return CMD_USAGE;
+}
+
+static int cmd_version(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "--help") != 0) {
+		fprintf(stderr, "unrolld version: unexpected argument '%s'\n",
+			argv[1]);
+		return CMD_USAGE;
+	}
+	if (argc > 1) {
+		puts("usage: unrolld version");
+		return CMD_OK;
+	}
+	puts("unrolld " UNROLLD_VERSION);
+	return CMD_OK;
+}
+
+static int cmd_help(int argc, char **argv)
+{
+	const struct command *c;
+	char *args[3];
+
+	if (argc < 2 || !strcmp(argv[1], "--help") ||
+		!strcmp(argv[1], "help")) {
+		usage(stdout);
+		return CMD_OK;
+	}
+	c = find(argv[1]);
+	if (!c)
+		return unknown_command(argv[1]);
+	args[0] = argv[1];
+	args[1] = "--help";
+	args[2] = NULL;
+	return c->run(2, args);
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *c;
+
+	if (argc < 2) {
+		usage(stderr);
+		return CMD_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+		return cmd_help(1, argv + 1);
+	if (!strcmp(argv[1], "--version"))
+		return cmd_version(1, argv + 1);
+	c = find(argv[1]);
+	if (!c)
+		return unknown_command(argv[1]);
+	return c->run(argc - 1, argv + 1);
+}

@@ -1,0 +1,243 @@
+/* Only the loop thread comes here, but for api_wake. */
+#include "http/api_internal.h"
+#include "base/log.h"
+#include "http/origin.h"
+#include "http/reply.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define COALESCE_MS 3
+#define FEW_STREAMS 8	   /* up to here tokens are sent at once */
+#define FAULT_MS 10000	   /* that a failed commit keeps us unready */
+
+static const struct route_table *const tables[] = { &routes_sample,
+	&routes_sessions, &routes_models, &routes_status };
+#define N_TABLES (sizeof(tables) / sizeof(tables[0]))
+
+static void begin(void *ctx, struct exchange *x)
+{
+	router_begin(&((struct api *)ctx)->router, x);
+}
+
+static void complete(void *ctx, struct exchange *x)
+{
+	router_complete(&((struct api *)ctx)->router, x);
+}
+
+static void ended(void *ctx, const struct exchange *x, bool completed)
+{
+	/* 499, as nginx logs it: the client left before its answer. */
+	unsigned status = completed ? exchange_status(x) : 499;
+
+	measures_exchange(ctx, x);
+	log_info("request", log_text("method", exchange_method(x)),
+		log_text("path", exchange_path(x)), log_uint("status", status),
+		log_uint("bytes", exchange_bytes_sent(x)),
+		log_uint("ms", exchange_elapsed(x)),
+		log_text("client", exchange_peer(x)),
+		log_text("request", exchange_id(x)));
+}
+
+const struct server_ops api_server_ops = {
+	.begin = begin,
+	.complete = complete,
+	.ended = ended,
+};
+
+static void on_coalesce(uv_timer_t *timer)
+{
+	struct api *a = timer->data;
+
+	a->polled = uv_now(a->loop);
+	sample_poll(a);
+}
+
+/* Under load the engine wakes us after each step; its tokens are then taken
+ * together every few milliseconds, which costs a fraction per token. */
+static void on_wake(uv_async_t *async)
+{
+	struct api *a = async->data;
+	uint64_t now = uv_now(a->loop);
+
+	if (!a->backend.engine || uv_is_active((uv_handle_t *)&a->coalesce))
+		return;
+	if (a->n_streams > FEW_STREAMS && now - a->polled < COALESCE_MS) {
+		uv_timer_start(&a->coalesce, on_coalesce, COALESCE_MS, 0);
+		return;
+	}
+	a->polled = now;
+	sample_poll(a);
+}
+
+static void on_heartbeat(uv_timer_t *timer)
+{
+	sample_heartbeat(timer->data);
+}
+
+static int check_origins(const struct api_options *o, struct error *err)
+{
+	for (size_t i = 0; i < o->n_origins; i++)
+		if (origin_check_pattern(o->origins[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+static int open_router(struct api *a, struct error *err)
+{
+	struct route_table *copy = calloc(N_TABLES, sizeof(*copy));
+
+	if (!copy)
+		return error_set_memory(err, "routes", sizeof(*copy));
+	for (size_t i = 0; i < N_TABLES; i++)
+		copy[i] = *tables[i];
+	a->router = (struct router){
+		.tables = copy,
+		.n_tables = N_TABLES,
+		.ctx = a,
+		.o = {
+			.origins = a->o.origins,
+			.n_origins = a->o.n_origins,
+			.hosts = a->o.hosts,
+			.n_hosts = a->o.n_hosts,
+			.check_host = a->o.check_host,
+			.max_body = a->o.max_body,
+		},
+	};
+	return 0;
+}
+
+static void api_free(struct api *a)
+{
+	metrics_close(a->metrics);
+	free(a->measures);
+	free((void *)a->router.tables);
+	free(a);
+}
+
+int api_open(struct api **out, uv_loop_t *loop, const struct api_options *o,
+	struct error *err)
+{
+	struct api *a;
+
+	if (check_origins(o, err) < 0)
+		return -1;
+	a = calloc(1, sizeof(*a));
+	if (!a)
+		return error_set_memory(err, "api", sizeof(*a));
+	a->loop = loop;
+	a->o = *o;
+	if (open_router(a, err) < 0 || measures_open(a, err) < 0 ||
+		workers_open(&a->workers, loop, o->workers, o->max_jobs, err) <
+			0) {
+		api_free(a);
+		return -1;
+	}
+	uv_async_init(loop, &a->wake, on_wake);
+	uv_timer_init(loop, &a->coalesce);
+	uv_timer_init(loop, &a->heartbeat);
+	a->wake.data = a->coalesce.data = a->heartbeat.data = a;
+	uv_timer_start(&a->heartbeat, on_heartbeat, o->heartbeat, o->heartbeat);
+	*out = a;
+	return 0;
+}
+
+void api_set_server(struct api *a, struct server *s)
+{
+	a->server = s;
+}
+
+void api_wake(void *api)
+{
+	uv_async_send(&((struct api *)api)->wake);
+}
+
+struct workers *api_workers(struct api *a)
+{
+	return a->workers;
+}
+
+void api_serve(struct api *a, const struct api_backend *backend)
+{
+	a->backend = *backend;
+	a->ready = true;
+}
+
+void api_drain(struct api *a)
+{
+	a->draining = true;
+	if (a->backend.engine)
+		engine_drain(a->backend.engine);
+}
+
+size_t api_active(const struct api *a)
+{
+	return a->n_samples + a->n_calls;
+}
+
+void api_cancel(struct api *a)
+{
+	sample_cancel_all(a);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct api *a = handle->data;
+
+	if (--a->n_handles)
+		return;
+	if (a->closed)
+		a->closed(a->closed_arg);
+	api_free(a);
+}
+
+static void on_workers_closed(void *arg)
+{
+	struct api *a = arg;
+
+	a->n_handles = 3;
+	uv_close((uv_handle_t *)&a->wake, on_closed);
+	uv_close((uv_handle_t *)&a->coalesce, on_closed);
+	uv_close((uv_handle_t *)&a->heartbeat, on_closed);
+}
+
+void api_close(struct api *a, void (*closed)(void *arg), void *arg)
+{
+	a->closed = closed;
+	a->closed_arg = arg;
+	workers_close(a->workers, on_workers_closed, a);
+}
+
+bool api_admit(struct api *a, struct exchange *x)
+{
+	if (a->ready && !a->draining)
+		return true;
+	reply_refuse(x, 503, "unavailable", "", "%s",
+		a->draining ? "the server is stopping" :
+			      "the models are still loading");
+	return false;
+}
+
+const char *api_unready(const struct api *a)
+{
+	if (a->draining)
+		return "draining";
+	if (!a->ready)
+		return "loading models";
+	if (!registry_count(a->backend.registry))
+		return "no model is loaded";
+	if (a->store_fault_at &&
+		uv_now(a->loop) - a->store_fault_at < FAULT_MS)
+		return "the session store fails";
+	return NULL;
+}
+
+void api_note_store(struct api *a, const struct error *err)
+{
+	a->store_fault_at = 0;
+	if (!err)
+		return;
+	a->store_fault_at = uv_now(a->loop) + !uv_now(a->loop);
+	a->store_fault = *err;
+	log_error("a session was not stored", log_fault(err));
+}

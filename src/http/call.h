@@ -1,0 +1,38 @@
+/*
+ * A request that is answered by way of a worker: work runs there and fills the
+ * answer, which is sent from the loop. The client may leave meanwhile; the
+ * work is then finished all the same.
+ */
+#ifndef HTTP_CALL_H
+#define HTTP_CALL_H
+
+#include "http/api_internal.h"
+
+#include <jansson.h>
+
+struct call {
+	struct worker_job job; /* first */
+	struct api *api;
+	struct exchange *x; /* NULL once the client has left */
+	struct buf body;
+	struct route_params params;
+	char query[256];
+	/* Fills status and answer (NULL: no body), or err; then call_done, at
+	 * once or later from any thread. */
+	void (*work)(struct call *c);
+	unsigned status;
+	json_t *answer;
+	struct error err; /* code ERROR_NONE: it went well */
+	bool wrote;	  /* the store: note how that went */
+};
+
+void call_start(struct api *a, struct exchange *x,
+	const struct route_params *params, void (*work)(struct call *c));
+void call_done(struct call *c);
+
+/* The raw value of `name` in the query, cut to size; NULL when absent. What we
+ * take there needs no percent-encoding. */
+const char *call_query(const struct call *c, const char *name, char *out,
+	size_t size);
+
+#endif

@@ -1,0 +1,196 @@
+#include "http/api_internal.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const double seconds[] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+	0.25, 0.5, 1, 2.5, 5, 10, 30, 60 };
+#define BOUNDS .bounds = seconds, .n_bounds = sizeof(seconds) / sizeof(double)
+
+static const struct metric template[] = {
+	[MEASURE_REQUESTS] = { "unrolld_http_requests_total", METRIC_COUNTER,
+		"Requests answered or abandoned, by route and class of status",
+		{ { "route", "" }, { "status", "1xx|2xx|3xx|4xx|5xx" } } },
+	[MEASURE_REQUEST_SECONDS] = { "unrolld_http_request_duration_seconds",
+		METRIC_HISTOGRAM, "From request line to the end of the answer",
+		{ { "route", "" } }, BOUNDS },
+	[MEASURE_BYTES_SENT] = { "unrolld_http_sent_bytes_total",
+		METRIC_COUNTER, "Bytes of answers' bodies" },
+	[MEASURE_CONNECTIONS] = { "unrolld_http_connections", METRIC_GAUGE,
+		"Open connections" },
+	[MEASURE_EXCHANGES] = { "unrolld_http_requests_active", METRIC_GAUGE,
+		"Requests whose answer is not yet delivered" },
+	[MEASURE_GENERATIONS] = { "unrolld_generations_total", METRIC_COUNTER,
+		"Ended generations, by how they ended",
+		{ { "outcome", "length|stop|deadline|cancelled|error" } } },
+	[MEASURE_FIRST_TOKEN_SECONDS] = { "unrolld_first_token_seconds",
+		METRIC_HISTOGRAM, "From the request to its first token",
+		.bounds = seconds,
+		.n_bounds = sizeof(seconds) / sizeof(double) },
+	[MEASURE_GENERATIONS_ACTIVE] = { "unrolld_generations_active",
+		METRIC_GAUGE, "Generations submitted and not ended" },
+	[MEASURE_QUEUED] = { "unrolld_generations_queued", METRIC_GAUGE,
+		"Generations that wait for a slot" },
+	[MEASURE_SLOTS_ACTIVE] = { "unrolld_slots_active", METRIC_GAUGE,
+		"Sequences that are being stepped" },
+	[MEASURE_SLOTS_PAUSED] = { "unrolld_slots_paused", METRIC_GAUGE,
+		"Sequences that wait for a slow client" },
+	[MEASURE_STEPS] = { "unrolld_model_steps_total", METRIC_COUNTER,
+		"Batched steps of a model" },
+	[MEASURE_ROWS] = { "unrolld_model_rows_total", METRIC_COUNTER,
+		"Sequences stepped, over all steps" },
+	[MEASURE_PROMPT_TOKENS] = { "unrolld_prompt_tokens_total",
+		METRIC_COUNTER, "Tokens of prompts that were fed" },
+	[MEASURE_GENERATED_TOKENS] = { "unrolld_generated_tokens_total",
+		METRIC_COUNTER, "Tokens that were drawn" },
+	[MEASURE_REJECTED] = { "unrolld_generations_rejected_total",
+		METRIC_COUNTER, "Generations refused by a full queue" },
+	[MEASURE_SESSIONS] = { "unrolld_sessions", METRIC_GAUGE,
+		"Sessions stored" },
+	[MEASURE_MODELS] = { "unrolld_models", METRIC_GAUGE, "Models loaded" },
+	[MEASURE_READY] = { "unrolld_ready", METRIC_GAUGE,
+		"1 while /readyz says yes" },
+	[MEASURE_RESIDENT] = { "unrolld_resident_memory_bytes", METRIC_GAUGE,
+		"Physical memory of the process" },
+	[MEASURE_LOG_DROPPED] = { "unrolld_log_dropped_total", METRIC_COUNTER,
+		"Log lines dropped because the log was full" },
+	[MEASURE_BUILD] = { "unrolld_build_info", METRIC_GAUGE,
+		"Always 1; its labels say what runs",
+		{ { "version", "" }, { "kernels", "" } } },
+};
+#define N_MEASURES (sizeof(template) / sizeof(template[0]))
+
+/* Paths of all routes, each once, then "other". */
+static int join_routes(struct api *a, struct buf *out)
+{
+	for (size_t t = 0; t < a->router.n_tables; t++)
+		for (size_t i = 0; i < a->router.tables[t].n; i++) {
+			const char *path = a->router.tables[t].rows[i].path;
+
+			if (i && !strcmp(path, a->router.tables[t]
+						       .rows[i - 1]
+						       .path))
+				continue;
+			if (buf_printf(out, "%s|", path) < 0)
+				return -1;
+		}
+	return buf_puts(out, "other");
+}
+
+struct measures_rows {
+	struct metric rows[N_MEASURES];
+	char labels[];
+};
+
+int measures_open(struct api *a, struct error *err)
+{
+	struct measures_rows *m;
+	struct buf b;
+
+	buf_init(&b, 4096);
+	if (join_routes(a, &b) < 0 ||
+		!(m = malloc(sizeof(*m) + b.len + 1))) {
+		buf_release(&b);
+		return error_set_memory(err, "metrics", sizeof(*m));
+	}
+	memcpy(m->rows, template, sizeof(template));
+	memcpy(m->labels, b.data, b.len + 1);
+	buf_release(&b);
+	m->rows[MEASURE_REQUESTS].labels[0].values = m->labels;
+	m->rows[MEASURE_REQUEST_SECONDS].labels[0].values = m->labels;
+	m->rows[MEASURE_BUILD].labels[0].values = a->o.version;
+	m->rows[MEASURE_BUILD].labels[1].values = a->o.kernels;
+	a->measures = m;
+	return metrics_open(&a->metrics, m->rows, N_MEASURES, err);
+}
+
+static size_t route_index(const struct api *a, const char *route)
+{
+	const char *p = a->measures->labels;
+	size_t len = strlen(route);
+
+	for (size_t i = 0;; i++) {
+		size_t n = strcspn(p, "|");
+
+		if (!p[n] || (n == len && !memcmp(p, route, n)))
+			return i;
+		p += n + 1;
+	}
+}
+
+void measures_exchange(struct api *a, const struct exchange *x)
+{
+	size_t route = route_index(a, exchange_route(x));
+	unsigned class = exchange_status(x) / 100;
+	struct metrics *m = a->metrics;
+
+	if (class < 1 || class > 5)
+		class = 4; /* the client left before there was a status */
+	metrics_add(m, MEASURE_REQUESTS,
+		metrics_series(m, MEASURE_REQUESTS, route, class - 1), 1);
+	metrics_observe(m, MEASURE_REQUEST_SECONDS,
+		metrics_series(m, MEASURE_REQUEST_SECONDS, route, 0),
+		(double)exchange_elapsed(x) / 1e3);
+	metrics_add(m, MEASURE_BYTES_SENT, 0, (double)exchange_bytes_sent(x));
+}
+
+static double resident_bytes(void)
+{
+	unsigned long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (!f)
+		return 0;
+	if (fscanf(f, "%*u %lu", &pages) != 1)
+		pages = 0;
+	fclose(f);
+	return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+static void count(struct api *a, enum measure id, uint64_t now, uint64_t *then)
+{
+	metrics_add(a->metrics, id, 0, (double)(now - *then));
+	*then = now;
+}
+
+static void read_engine(struct api *a)
+{
+	struct engine_stats s, *c = &a->counted;
+	struct metrics *m = a->metrics;
+
+	engine_stats(a->backend.engine, &s);
+	metrics_set(m, MEASURE_QUEUED, 0, (double)s.queued);
+	metrics_set(m, MEASURE_SLOTS_ACTIVE, 0, (double)s.slots_active);
+	metrics_set(m, MEASURE_SLOTS_PAUSED, 0, (double)s.slots_paused);
+	metrics_set(m, MEASURE_GENERATIONS_ACTIVE, 0,
+		(double)engine_active(a->backend.engine));
+	count(a, MEASURE_STEPS, s.steps, &c->steps);
+	count(a, MEASURE_ROWS, s.rows, &c->rows);
+	count(a, MEASURE_PROMPT_TOKENS, s.prompt_tokens, &c->prompt_tokens);
+	count(a, MEASURE_GENERATED_TOKENS, s.generated_tokens,
+		&c->generated_tokens);
+	count(a, MEASURE_REJECTED, s.rejected, &c->rejected);
+}
+
+int measures_render(struct api *a, struct buf *out)
+{
+	struct metrics *m = a->metrics;
+
+	metrics_set(m, MEASURE_CONNECTIONS, 0, server_connections(a->server));
+	metrics_set(m, MEASURE_EXCHANGES, 0, server_exchanges(a->server));
+	metrics_set(m, MEASURE_READY, 0, !api_unready(a));
+	metrics_set(m, MEASURE_RESIDENT, 0, resident_bytes());
+	metrics_set(m, MEASURE_BUILD, 0, 1);
+	count(a, MEASURE_LOG_DROPPED, log_dropped(), &a->log_dropped);
+	if (a->ready) {
+		read_engine(a);
+		metrics_set(m, MEASURE_SESSIONS, 0,
+			(double)sessions_count(a->backend.sessions));
+		metrics_set(m, MEASURE_MODELS, 0,
+			(double)registry_count(a->backend.registry));
+	}
+	return metrics_render(m, out);
+}

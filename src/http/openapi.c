@@ -1,0 +1,172 @@
+/* The API's description from its route and field tables: what is not in them
+ * is not in it. https://spec.openapis.org/oas/v3.1.0 */
+#include "http/api_internal.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+static json_t *choices(const char *p)
+{
+	json_t *list = json_array();
+
+	while (*p) {
+		size_t n = strcspn(p, "|");
+
+		json_array_append_new(list, json_stringn(p, n));
+		p += p[n] ? n + 1 : n;
+	}
+	return list;
+}
+
+static json_t *number(double v)
+{
+	if (v == (double)(json_int_t)v)
+		return json_integer((json_int_t)v);
+	return json_real(v);
+}
+
+static json_t *field_schema(const struct field *f)
+{
+	switch (f->type) {
+	case FIELD_TEXT:
+		return json_pack("{s:s}", "type", "string");
+	case FIELD_NAME:
+		return json_pack("{s:s, s:i, s:o}", "type", "string",
+			"minLength", 1, "maxLength", number(f->max));
+	case FIELD_BOOL:
+		return json_pack("{s:s}", "type", "boolean");
+	case FIELD_INT:
+	case FIELD_NUMBER:
+		return json_pack("{s:s, s:o, s:o}", "type",
+			f->type == FIELD_INT ? "integer" : "number", "minimum",
+			number(f->min), "maximum", number(f->max));
+	case FIELD_SEED:
+		return json_pack("{s:[{s:s,s:i,s:I},{s:s,s:s}]}", "oneOf",
+			"type", "integer", "minimum", 0, "maximum",
+			(json_int_t)INT64_MAX, "type", "string", "pattern",
+			"^[0-9]{1,20}$");
+	case FIELD_CHOICE:
+		return json_pack("{s:s, s:o}", "type", "string", "enum",
+			choices(f->choices));
+	case FIELD_JSON:
+		return f->schema ? json_loads(f->schema, 0, NULL) :
+				   json_object();
+	}
+	return NULL;
+}
+
+static json_t *body_schema(const struct route *r)
+{
+	json_t *properties = json_object();
+
+	for (size_t i = 0; i < r->n_fields; i++) {
+		const struct field *f = &r->fields[i];
+		json_t *schema = field_schema(f);
+
+		json_object_set_new(schema, "description",
+			json_string(f->help));
+		if (f->preset)
+			json_object_set_new(schema, "default",
+				json_loads(f->preset, JSON_DECODE_ANY, NULL));
+		json_object_set_new(properties, f->name, schema);
+	}
+	return json_pack("{s:s, s:o, s:b}", "type", "object", "properties",
+		properties, "additionalProperties", 0);
+}
+
+static json_t *parameters(const char *path)
+{
+	json_t *list = json_array();
+
+	while ((path = strchr(path, '{'))) {
+		size_t n = strcspn(++path, "}");
+
+		json_array_append_new(list,
+			json_pack("{s:o, s:s, s:b, s:{s:s}}", "name",
+				json_stringn(path, n), "in", "path", "required",
+				1, "schema", "type", "string"));
+	}
+	return list;
+}
+
+/* "post_v1_sessions_id" */
+static void operation_id(const struct route *r, char *out, size_t size)
+{
+	size_t n = 0;
+
+	for (const char *p = r->method; *p && n + 1 < size; p++)
+		out[n++] = (char)tolower((unsigned char)*p);
+	for (const char *p = r->path; *p && n + 1 < size; p++) {
+		if (isalnum((unsigned char)*p))
+			out[n++] = *p;
+		else if (out[n - 1] != '_')
+			out[n++] = '_';
+	}
+	while (n && out[n - 1] == '_')
+		n--;
+	out[n] = '\0';
+}
+
+static json_t *success(const struct route *r)
+{
+	if (!r->answer)
+		return json_pack("{s:s}", "description", "Done");
+	return json_pack("{s:s, s:{s:{}}}", "description", "Success", "content",
+		r->answer);
+}
+
+static json_t *operation(const struct route *r)
+{
+	char id[96], status[8];
+	json_t *json;
+
+	operation_id(r, id, sizeof(id));
+	snprintf(status, sizeof(status), "%u", r->status);
+	json = json_pack("{s:s, s:s, s:o, s:{s:o, s:{s:s}}}", "summary",
+		r->summary, "operationId", id, "parameters",
+		parameters(r->path), "responses", status, success(r), "default",
+		"$ref", "#/components/responses/Error");
+	if (r->fields)
+		json_object_set_new(json, "requestBody",
+			json_pack("{s:b, s:{s:{s:o}}}", "required",
+				!r->body_optional, "content",
+				"application/json", "schema", body_schema(r)));
+	return json;
+}
+
+static void add(json_t *paths, const struct route *r)
+{
+	json_t *item = json_object_get(paths, r->path);
+	char method[16];
+	size_t n = 0;
+
+	if (!item) {
+		item = json_object();
+		json_object_set_new(paths, r->path, item);
+	}
+	for (; r->method[n] && n + 1 < sizeof(method); n++)
+		method[n] = (char)tolower((unsigned char)r->method[n]);
+	method[n] = '\0';
+	json_object_set_new(item, method, operation(r));
+}
+
+json_t *openapi_document(const struct router *r, const char *version)
+{
+	json_t *paths = json_object();
+
+	for (size_t t = 0; t < r->n_tables; t++)
+		for (size_t i = 0; i < r->tables[t].n; i++)
+			add(paths, &r->tables[t].rows[i]);
+	return json_pack("{s:s, s:{s:s, s:s}, s:o, s:{s:{s:{s:s, "
+			 "s:{s:{s:{s:s, s:[s], s:{s:{s:s, s:[ssss], s:{s:{s:s},"
+			 " s:{s:s}, s:{s:[ss]}, s:{s:s}}}}}}}}}}}",
+		"openapi", "3.1.0", "info", "title", "unrolld", "version",
+		version, "paths", paths, "components", "responses", "Error",
+		"description", "What was wrong", "content", "application/json",
+		"schema", "type", "object", "required", "error", "properties",
+		"error", "type", "object", "required", "message", "type",
+		"param", "code", "properties", "message", "type", "string",
+		"type", "type", "string", "param", "type", "string", "null",
+		"code", "type", "string");
+}

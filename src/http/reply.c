@@ -1,0 +1,170 @@
+#include "http/reply.h"
+#include "base/log.h"
+#include "base/utf8.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TYPE_JSON "application/json"
+
+enum { HIDDEN = 1 /* its message is for the log only */, RETRY = 2 };
+
+struct reply_row {
+	enum error_code code;
+	unsigned status;
+	const char *name;
+	unsigned flags;
+};
+
+static const struct reply_row rows[] = {
+	{ ERROR_INVALID, 400, "invalid_value", 0 },
+	{ ERROR_NOT_FOUND, 404, "not_found", 0 },
+	{ ERROR_CONFLICT, 409, "conflict", 0 },
+	{ ERROR_TOO_LARGE, 413, "too_large", 0 },
+	{ ERROR_UNPROCESSABLE, 422, "unprocessable", 0 },
+	{ ERROR_OVERLOADED, 429, "overloaded", RETRY },
+	{ ERROR_UNAVAILABLE, 503, "unavailable", RETRY },
+	{ ERROR_IO, 500, "io_error", HIDDEN },
+	{ ERROR_NO_SPACE, 507, "no_space", 0 },
+	{ ERROR_NO_MEMORY, 503, "no_memory", HIDDEN | RETRY },
+	{ ERROR_CORRUPT, 500, "corrupt", HIDDEN },
+	{ ERROR_UNSUPPORTED, 400, "unsupported", 0 },
+	{ ERROR_DIVERGED, 500, "diverged", HIDDEN },
+	{ ERROR_CANCELLED, 499, "cancelled", 0 },
+	{ ERROR_INTERNAL, 500, "internal", HIDDEN },
+};
+
+/* Codes that a client acts on, told apart by the field at fault. */
+static const struct {
+	enum error_code code;
+	const char *param, *name;
+} special[] = {
+	{ ERROR_NOT_FOUND, "model", "model_not_found" },
+	{ ERROR_NOT_FOUND, "session", "session_not_found" },
+	{ ERROR_CONFLICT, "session", "session_busy" },
+	{ ERROR_CONFLICT, "model", "model_mismatch" },
+	{ ERROR_CONFLICT, "expected_position", "position_mismatch" },
+	{ ERROR_UNPROCESSABLE, "prompt", "unknown_character" },
+};
+
+static const struct reply_row *find(enum error_code code)
+{
+	size_t n = sizeof(rows) / sizeof(rows[0]);
+
+	for (size_t i = 0; i < n; i++)
+		if (rows[i].code == code)
+			return &rows[i];
+	return &rows[n - 1];
+}
+
+static const char *name_of(const struct error *err)
+{
+	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++)
+		if (special[i].code == err->code &&
+			!strcmp(special[i].param, err->param))
+			return special[i].name;
+	return find(err->code)->name;
+}
+
+json_t *reply_text(const char *bytes, size_t len)
+{
+	json_t *text = json_stringn(bytes, len);
+	struct buf b;
+
+	if (text)
+		return text;
+	buf_init(&b, 3 * len + 1);
+	while (len) {
+		size_t ok = utf8_valid_prefix(bytes, len, NULL);
+		size_t bad = ok < len ? utf8_bad_length(bytes + ok, len - ok) :
+					0;
+
+		if (!bad && ok < len)
+			bad = len - ok; /* a code point cut by the end */
+		if (buf_append(&b, bytes, ok) < 0 ||
+			(bad && buf_puts(&b, "\xEF\xBF\xBD") < 0))
+			break;
+		bytes += ok + bad;
+		len -= ok + bad;
+	}
+	text = json_stringn(b.data ? b.data : "", b.len);
+	buf_release(&b);
+	return text;
+}
+
+static json_t *make_error(const char *message, const char *type,
+	const char *param, const char *code)
+{
+	json_t *field = param[0] ? reply_text(param, strlen(param)) :
+				   json_null();
+
+	return json_pack("{s:{s:o, s:s, s:o, s:s}}", "error", "message",
+		reply_text(message, strlen(message)), "type", type, "param",
+		field, "code", code);
+}
+
+static const char *type_of(unsigned status)
+{
+	return status == 401 || status == 403 ? "permission_error" :
+		status == 409		      ? "conflict_error" :
+		status == 429		      ? "rate_limit_error" :
+		status >= 500		      ? "server_error" :
+						"invalid_request_error";
+}
+
+json_t *reply_error_object(const struct error *err, const char *id)
+{
+	const struct reply_row *row = find(err->code);
+	char hidden[128];
+
+	snprintf(hidden, sizeof(hidden),
+		"the server failed; its log says why under %s", id);
+	return make_error(row->flags & HIDDEN ? hidden : err->message,
+		type_of(row->status), err->param, name_of(err));
+}
+
+unsigned reply_status(const struct error *err)
+{
+	return find(err->code)->status;
+}
+
+void reply_json(struct exchange *x, unsigned status, json_t *json)
+{
+	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+	json_decref(json);
+	if (!text) {
+		exchange_reply(x, 503, NULL, NULL, 0);
+		return;
+	}
+	exchange_reply(x, status, TYPE_JSON, text, strlen(text));
+}
+
+void reply_error(struct exchange *x, const struct error *err)
+{
+	const struct reply_row *row = find(err->code);
+
+	if (row->flags & HIDDEN)
+		log_error("a request failed",
+			log_text("request", exchange_id(x)), log_fault(err));
+	if (row->flags & RETRY)
+		exchange_add_header(x, "Retry-After", "1");
+	reply_json(x, row->status, reply_error_object(err, exchange_id(x)));
+}
+
+void reply_refuse(struct exchange *x, unsigned status, const char *code,
+	const char *param, const char *fmt, ...)
+{
+	char message[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(message, sizeof(message), fmt, args);
+	va_end(args);
+	if (status == 429 || status == 503)
+		exchange_add_header(x, "Retry-After", "1");
+	reply_json(x, status,
+		make_error(message, type_of(status), param, code));
+}

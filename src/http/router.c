@@ -1,0 +1,243 @@
+#include "http/router.h"
+#include "http/guard.h"
+#include "http/origin.h"
+#include "http/reply.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What a request may carry where no body is wanted: counted, not kept. */
+#define IDLE_BODY (64u << 10)
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)tolower((unsigned char)c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* One percent-decoded segment; -1 when malformed or too long. */
+static int decode(const char *from, size_t len, char *out, size_t size)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		int c = (unsigned char)from[i];
+
+		if (c == '%') {
+			if (i + 2 >= len || hex(from[i + 1]) < 0 ||
+				hex(from[i + 2]) < 0)
+				return -1;
+			c = hex(from[i + 1]) * 16 + hex(from[i + 2]);
+			i += 2;
+		}
+		if (!c || n + 1 >= size)
+			return -1;
+		out[n++] = (char)c;
+	}
+	out[n] = '\0';
+	return 0;
+}
+
+static bool match_segment(const char *pattern, size_t pattern_len,
+	const char *text, size_t len, struct route_params *params,
+	size_t *n_params)
+{
+	char decoded[ROUTE_PARAM_MAX + 1];
+
+	if (decode(text, len, decoded, sizeof(decoded)) < 0)
+		return false;
+	if (pattern[0] != '{')
+		return strlen(decoded) == pattern_len &&
+			!memcmp(pattern, decoded, pattern_len);
+	if (!decoded[0])
+		return false;
+	memcpy(params->value[(*n_params)++], decoded, sizeof(decoded));
+	return true;
+}
+
+static bool match(const char *pattern, const char *path,
+	struct route_params *params)
+{
+	size_t n_params = 0;
+
+	while (*pattern && *path) {
+		size_t a, b;
+
+		if (*pattern++ != '/' || *path++ != '/')
+			return false;
+		a = strcspn(pattern, "/");
+		b = strcspn(path, "/");
+		if (!match_segment(pattern, a, path, b, params, &n_params))
+			return false;
+		pattern += a;
+		path += b;
+	}
+	return !*pattern && !*path;
+}
+
+/* HEAD is answered as GET is; MHD leaves the body out. */
+static bool method_matches(const struct route *route, const char *method)
+{
+	return !strcmp(route->method, method) ||
+		(!strcmp(method, "HEAD") && !strcmp(route->method, "GET"));
+}
+
+static void add_method(char *allow, size_t size, const char *method)
+{
+	size_t used = strlen(allow);
+
+	snprintf(allow + used, size - used, "%s%s", used ? ", " : "", method);
+}
+
+/* The row for a request. `allow` lists the methods of its path: empty means
+ * that there is no such path. */
+static const struct route *find(const struct router *r, const char *method,
+	const char *path, struct route_params *params, char *allow, size_t size)
+{
+	const struct route *found = NULL;
+
+	allow[0] = '\0';
+	for (size_t t = 0; t < r->n_tables; t++)
+		for (size_t i = 0; i < r->tables[t].n; i++) {
+			const struct route *row = &r->tables[t].rows[i];
+			struct route_params p = { 0 };
+
+			if (!match(row->path, path, &p))
+				continue;
+			add_method(allow, size, row->method);
+			if (!strcmp(row->method, "GET"))
+				add_method(allow, size, "HEAD");
+			if (!found && method_matches(row, method)) {
+				found = row;
+				*params = p;
+			}
+		}
+	if (allow[0])
+		add_method(allow, size, "OPTIONS");
+	return found;
+}
+
+static bool host_allowed(const struct router *r, const char *host)
+{
+	if (!r->o.check_host || !host || origin_host_is_loopback(host))
+		return true;
+	for (size_t i = 0; i < r->o.n_hosts; i++)
+		if (!strcmp(r->o.hosts[i], "*") ||
+			origin_host_is(host, r->o.hosts[i]))
+			return true;
+	return false;
+}
+
+/* Against DNS rebinding and foreign pages: a browser always says who asks. */
+static bool admit(const struct router *r, struct exchange *x)
+{
+	const char *host = exchange_header(x, "Host");
+	const char *origin = exchange_header(x, "Origin");
+
+	if (!host_allowed(r, host)) {
+		reply_refuse(x, 403, "host_not_allowed", "",
+			"Host '%.80s' is not one of this daemon's names; add "
+			"it to http.hosts",
+			host);
+		return false;
+	}
+	exchange_add_header(x, "Vary", "Origin");
+	if (!origin || origin_is_same(origin, host))
+		return true;
+	if (!origin_allowed(r->o.origins, r->o.n_origins, origin)) {
+		reply_refuse(x, 403, "origin_not_allowed", "",
+			"Origin '%.80s' is not allowed; add it to "
+			"http.cors_origins",
+			origin);
+		return false;
+	}
+	exchange_add_header(x, "Access-Control-Allow-Origin", origin);
+	exchange_add_header(x, "Access-Control-Expose-Headers",
+		"X-Request-Id, Retry-After");
+	return true;
+}
+
+static void preflight(struct exchange *x, const char *allow)
+{
+	const char *headers =
+		exchange_header(x, "Access-Control-Request-Headers");
+
+	exchange_add_header(x, "Allow", allow);
+	if (exchange_header(x, "Access-Control-Request-Method")) {
+		exchange_add_header(x, "Access-Control-Allow-Methods", allow);
+		exchange_add_header(x, "Access-Control-Allow-Headers",
+			headers ? headers :
+				  "Content-Type, Authorization, "
+				  "Last-Event-ID, Idempotency-Key");
+		exchange_add_header(x, "Access-Control-Max-Age", "600");
+	}
+	if (exchange_header(x, "Access-Control-Request-Private-Network"))
+		exchange_add_header(x, "Access-Control-Allow-Private-Network",
+			"true");
+	exchange_reply(x, 204, NULL, NULL, 0);
+}
+
+static void refuse_method(struct exchange *x, const char *allow)
+{
+	if (!allow[0]) {
+		reply_refuse(x, 404, "not_found", "",
+			"there is nothing at '%.200s'; /openapi.json lists "
+			"what there is",
+			exchange_path(x));
+		return;
+	}
+	exchange_add_header(x, "Allow", allow);
+	reply_refuse(x, 405, "method_not_allowed", "",
+		"%s does not apply to '%.200s', which takes %s",
+		exchange_method(x), exchange_path(x), allow);
+}
+
+void router_begin(struct router *r, struct exchange *x)
+{
+	struct route_params params;
+	const struct route *route;
+	struct error err;
+	char allow[128];
+
+	if (!admit(r, x))
+		return;
+	route = find(r, exchange_method(x), exchange_path(x), &params, allow,
+		sizeof(allow));
+	if (route)
+		exchange_set_route(x, route->path);
+	if (!route && !strcmp(exchange_method(x), "OPTIONS") &&
+		(allow[0] || !strcmp(exchange_path(x), "*"))) {
+		preflight(x, allow[0] ? allow : "GET, HEAD, POST, OPTIONS");
+		return;
+	}
+	if (!route) {
+		refuse_method(x, allow);
+		return;
+	}
+	if (!guard_check_length(x, route->fields ? r->o.max_body : IDLE_BODY))
+		return;
+	if (route->fields &&
+		!(route->body_optional && !exchange_header(x, "Content-Type")) &&
+		request_check_type(exchange_header(x, "Content-Type"), &err) <
+			0) {
+		reply_refuse(x, 415, "unsupported_media_type", "", "%s",
+			err.message);
+		return;
+	}
+	exchange_expect(x, route->fields ? r->o.max_body : IDLE_BODY,
+		route->fields != NULL);
+}
+
+void router_complete(struct router *r, struct exchange *x)
+{
+	struct route_params params;
+	const struct route *route;
+	char allow[128];
+
+	route = find(r, exchange_method(x), exchange_path(x), &params, allow,
+		sizeof(allow));
+	route->handle(r->ctx, x, &params);
+}

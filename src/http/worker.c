@@ -1,0 +1,188 @@
+/*
+ * Jobs go through one locked list to the workers and through another back to
+ * the loop, which an async handle wakes. post, done and close are of the loop
+ * thread; run is of a worker, worker_done of any.
+ */
+#include "http/worker.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#define STACK_BYTES (512u << 10)
+
+struct list {
+	struct worker_job *head, **tail;
+};
+
+struct workers {
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct list todo, ended;
+	bool closing;
+	size_t busy, max; /* loop thread only */
+	uv_async_t async;
+	void (*closed)(void *arg);
+	void *closed_arg;
+	unsigned n_threads;
+	pthread_t threads[];
+};
+
+static void list_init(struct list *l)
+{
+	l->head = NULL;
+	l->tail = &l->head;
+}
+
+static void list_push(struct list *l, struct worker_job *job)
+{
+	job->next = NULL;
+	*l->tail = job;
+	l->tail = &job->next;
+}
+
+static struct worker_job *list_pop(struct list *l)
+{
+	struct worker_job *job = l->head;
+
+	if (job) {
+		l->head = job->next;
+		if (!l->head)
+			l->tail = &l->head;
+	}
+	return job;
+}
+
+static void *work(void *arg)
+{
+	struct workers *w = arg;
+	struct worker_job *job;
+
+	pthread_mutex_lock(&w->lock);
+	for (;;) {
+		while (!(job = list_pop(&w->todo)) && !w->closing)
+			pthread_cond_wait(&w->wake, &w->lock);
+		if (!job)
+			break;
+		pthread_mutex_unlock(&w->lock);
+		job->run(job);
+		pthread_mutex_lock(&w->lock);
+	}
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+void worker_done(struct worker_job *job)
+{
+	struct workers *w = job->workers;
+
+	pthread_mutex_lock(&w->lock);
+	list_push(&w->ended, job);
+	uv_async_send(&w->async);
+	pthread_cond_broadcast(&w->wake);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void finish(struct workers *w)
+{
+	struct worker_job *job, *next;
+
+	pthread_mutex_lock(&w->lock);
+	job = w->ended.head;
+	list_init(&w->ended);
+	pthread_mutex_unlock(&w->lock);
+	for (; job; job = next) {
+		next = job->next;
+		w->busy--;
+		job->done(job);
+	}
+}
+
+static void on_async(uv_async_t *async)
+{
+	finish(async->data);
+}
+
+int workers_open(struct workers **out, uv_loop_t *loop, unsigned threads,
+	size_t max_jobs, struct error *err)
+{
+	struct workers *w =
+		calloc(1, sizeof(*w) + threads * sizeof(w->threads[0]));
+	pthread_attr_t attr;
+	int failed = 0;
+
+	if (!w)
+		return error_set_memory(err, "workers", sizeof(*w));
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->wake, NULL);
+	list_init(&w->todo);
+	list_init(&w->ended);
+	w->max = max_jobs;
+	uv_async_init(loop, &w->async, on_async);
+	w->async.data = w;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	while (!failed && w->n_threads < threads) {
+		failed = pthread_create(&w->threads[w->n_threads], &attr, work,
+			w);
+		if (!failed)
+			w->n_threads++;
+	}
+	pthread_attr_destroy(&attr);
+	*out = w;
+	if (!failed)
+		return 0;
+	workers_close(w, NULL, NULL);
+	*out = NULL;
+	return error_set(err, ERROR_INTERNAL, "cannot start a worker thread");
+}
+
+int workers_post(struct workers *w, struct worker_job *job, struct error *err)
+{
+	if (w->busy == w->max)
+		return error_set(err, ERROR_OVERLOADED,
+			"%zu requests wait for the store already", w->max);
+	w->busy++;
+	job->workers = w;
+	pthread_mutex_lock(&w->lock);
+	list_push(&w->todo, job);
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->lock);
+	return 0;
+}
+
+size_t workers_busy(const struct workers *w)
+{
+	return w->busy;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct workers *w = handle->data;
+
+	if (w->closed)
+		w->closed(w->closed_arg);
+	free(w);
+}
+
+void workers_close(struct workers *w, void (*closed)(void *arg), void *arg)
+{
+	pthread_mutex_lock(&w->lock);
+	w->closing = true;
+	pthread_cond_broadcast(&w->wake);
+	pthread_mutex_unlock(&w->lock);
+	for (unsigned i = 0; i < w->n_threads; i++)
+		pthread_join(w->threads[i], NULL);
+	while (w->busy) {
+		pthread_mutex_lock(&w->lock);
+		while (!w->ended.head)
+			pthread_cond_wait(&w->wake, &w->lock);
+		pthread_mutex_unlock(&w->lock);
+		finish(w);
+	}
+	pthread_mutex_destroy(&w->lock);
+	pthread_cond_destroy(&w->wake);
+	w->closed = closed;
+	w->closed_arg = arg;
+	uv_close((uv_handle_t *)&w->async, on_closed);
+}
