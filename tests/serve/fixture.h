@@ -50,11 +50,11 @@ struct fixture_options {
 	struct sessions_options sessions;
 };
 
-#define must(call)                                              \
-	do {                                                    \
-		struct error err = { 0 };                       \
-		if ((call) < 0)                                 \
-			fail_msg("%s: %s", #call, err.message); \
+#define must(call)                                                \
+	do {                                                      \
+		struct error fault = { 0 };                       \
+		if ((call) < 0)                                   \
+			fail_msg("%s: %s", #call, fault.message); \
 	} while (0)
 
 static inline void fixture_write_model(
@@ -66,13 +66,13 @@ static inline void fixture_write_model(
 	struct tokenizer *t;
 	double normal[2];
 
-	must(tokenizer_builder_open(&b, kind, &err));
+	must(tokenizer_builder_open(&b, kind, &fault));
 	must(tokenizer_builder_feed(
-		b, FIXTURE_TEXT, strlen(FIXTURE_TEXT), &err));
-	must(tokenizer_builder_finish(b, &t, &err));
+		b, FIXTURE_TEXT, strlen(FIXTURE_TEXT), &fault));
+	must(tokenizer_builder_finish(b, &t, &fault));
 	strcpy(a.cell, cell);
 	a.vocab = tokenizer_vocab(t);
-	must(parameters_open(&c.parameters, &a, &err));
+	must(parameters_open(&c.parameters, &a, &fault));
 	for (size_t i = 0; i < c.parameters.count; i++) {
 		struct philox block = rng_block(seed, RNG_INIT, 0, i);
 
@@ -81,7 +81,7 @@ static inline void fixture_write_model(
 	}
 	c.tokenizer = tokenizer_save(t);
 	tokenizer_unref(t);
-	must(checkpoint_save(&c, path, &err));
+	must(checkpoint_save(&c, path, &fault));
 	checkpoint_release(&c);
 }
 
@@ -111,11 +111,11 @@ static inline void fixture_start(
 		.wake = fixture_wake,
 		.wake_arg = f };
 
-	must(registry_open(&f->registry, &r, &err));
-	must(store_open(&f->store, o->store ? o->store : "memory", &s, &err));
-	must(store_writer_open(&f->writer, f->store, &w, &err));
-	must(sessions_open(&f->sessions, f->writer, &o->sessions, &err));
-	must(engine_open(&f->engine, &e, &err));
+	must(registry_open(&f->registry, &r, &fault));
+	must(store_open(&f->store, o->store ? o->store : "memory", &s, &fault));
+	must(store_writer_open(&f->writer, f->store, &w, &fault));
+	must(sessions_open(&f->sessions, f->writer, &o->sessions, &fault));
+	must(engine_open(&f->engine, &e, &fault));
 }
 
 static inline void fixture_stop(struct fixture *f)
@@ -268,9 +268,9 @@ static inline struct generate_request *fixture_submit(
 
 	g->model = m;
 	g->user = o;
-	must(generate_open(&r, g, &err));
+	must(generate_open(&r, g, &fault));
 	registry_unref(m);
-	must(engine_submit(f->engine, r, &err));
+	must(engine_submit(f->engine, r, &fault));
 	return r;
 }
 
@@ -291,7 +291,7 @@ static inline void fixture_create(
 	};
 	struct session_info info;
 
-	must(session_create(f->sessions, &o, &info, NULL, NULL, &err));
+	must(session_create(f->sessions, &o, &info, NULL, NULL, &fault));
 	session_info_release(&info);
 	registry_unref(m);
 }
@@ -303,7 +303,7 @@ static inline void fixture_submit_session(struct fixture *f, const char *id,
 	struct registry_entry *m;
 
 	must(session_begin(f->sessions, f->registry, id, NULL,
-		SESSION_ANY_POSITION, &g->session, &m, &err));
+		SESSION_ANY_POSITION, &g->session, &m, &fault));
 	registry_unref(m);
 	g->has_seed = false;
 	fixture_submit(f, g, o);
