@@ -1,40 +1,58 @@
 # unrolld: `make help` lists the targets.
+VERSION := 0.1.0
+
 SAN ?=
-ifneq ($(filter-out asan tsan,$(SAN)),)
+ifneq ($(filter-out asan tsan fuzz,$(SAN)),)
 $(error SAN is '$(SAN)', expected asan, tsan or nothing)
 endif
-VARIANT := $(if $(SAN),$(SAN),release)
+VARIANT := $(or $(SAN),release)
 BUILD ?= build
 B := $(BUILD)/$(VARIANT)
 
-CC := gcc
-AR := gcc-ar
-ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
+prefix ?= /usr/local
+bindir ?= $(prefix)/bin
+datadir ?= $(prefix)/share
+sysconfdir ?= /etc
+unitdir ?= $(prefix)/lib/systemd/system
 
+ifeq ($(origin CC),default)
+CC := $(if $(filter fuzz,$(SAN)),clang,gcc)
+endif
+ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
+CORES := $(shell nproc)
+
+# CPPFLAGS, CFLAGS, LDFLAGS and LDLIBS of the user's go after these.
 PKGS := libmicrohttpd libuv jansson sqlite3 libsystemd libxxhash
-CPPFLAGS += -Iinclude -Isrc -D_GNU_SOURCE -MMD -MP
-CPPFLAGS += $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+CPP_ALL := -Iinclude -Isrc -D_GNU_SOURCE -DUNROLLD_VERSION='"$(VERSION)"' \
+	-MMD -MP $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wwrite-strings -Wvla -Wformat=2 -Wno-unused-parameter
 # FMAs are written where they are meant: the same bits in every tile.
 BITS := -ffp-contract=off
-CFLAGS := -std=gnu17 -g -pthread $(WARN) $(BITS) -fPIE -fno-semantic-interposition
-LDFLAGS := -pthread -pie -Wl,-z,relro,-z,now
-LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -linih -lm -ldl
-ifeq ($(SAN),)
-CFLAGS += -O3 -fstack-protector-strong
-CPPFLAGS += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+C_ALL := -std=gnu17 -g -pthread $(WARN) $(BITS) -fPIE -fno-semantic-interposition
+LD_ALL := -pthread -pie -Wl,-z,relro,-z,now
+LIBS_ALL := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -linih -lm -ldl
+ASAN_ALL := -O1 -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+ifeq ($(VARIANT),release)
+C_ALL += -O3 -fstack-protector-strong
+CPP_ALL += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
 ifeq ($(ARCH),x86_64)
-CFLAGS += -fcf-protection
+C_ALL += -fcf-protection
 endif
-else ifeq ($(SAN),asan)
-CFLAGS += -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
-	-fno-sanitize-recover=undefined
-LDFLAGS += -fsanitize=address,undefined
+else ifeq ($(VARIANT),asan)
+C_ALL += $(ASAN_ALL) -fsanitize=address,undefined
+LD_ALL += -fsanitize=address,undefined
+else ifeq ($(VARIANT),fuzz)
+C_ALL += $(ASAN_ALL) -fsanitize=address,undefined,fuzzer-no-link
+LD_ALL += -fsanitize=address,undefined
 else
-CFLAGS += -O1 -fno-omit-frame-pointer -fsanitize=thread
-LDFLAGS += -fsanitize=thread
+C_ALL += -O1 -fno-omit-frame-pointer -fsanitize=thread
+LD_ALL += -fsanitize=thread
 endif
+CPP_ALL += $(CPPFLAGS)
+C_ALL += $(CFLAGS)
+LD_ALL += $(LDFLAGS)
+LIBS_ALL += $(LDLIBS)
 
 # Sources in these folders hold vector code: each is compiled once per
 # instruction set with -DISA=..., into const tables chosen at start.
@@ -64,56 +82,218 @@ EXE := $(B)/unrolld
 
 TEST_SRCS := $(sort $(wildcard tests/*/test_*.c))
 TESTS := $(TEST_SRCS:tests/%.c=$(B)/tests/%)
+TEST_SCRIPTS := $(sort $(wildcard tests/*/test_*.sh tests/*/*.bats))
+FUZZ_SRCS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZERS := $(FUZZ_SRCS:tests/%.c=$(B)/tests/%)
+# TESTS_ONLY: words; what holds one of them in its name is built and run.
+TESTS_ONLY ?=
+holds = $(strip $(foreach w,$(TESTS_ONLY),$(findstring $w,$(1))))
+RUN_TESTS := $(foreach t,$(TESTS) $(FUZZERS) $(TEST_SCRIPTS),\
+	$(if $(TESTS_ONLY),$(if $(call holds,$t),$t),$t))
+
+C_FILES := $(sort $(wildcard src/*/*.c src/*/*/*.c tests/*/*.c))
+H_FILES := $(sort $(wildcard include/*/*.h src/*/*.h src/*/*/*.h tests/*/*.h))
+
+# One short line per step, or with V=1 the command.
+say = $(if $(V),,@echo '  $(1) $@' && )
+
+# Recipes that call make again, once packages are there, use all cores unless
+# told otherwise.
+AGAIN = @+$(MAKE) --no-print-directory \
+	$(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(CORES))
 
 .PHONY: all
-all: $(EXE)
+all: $(EXE) ## build the daemon, build/release/unrolld (SAN=asan|tsan: theirs)
 
-# A change of flags rebuilds: objects depend on a stamp that holds them.
+# A change of flags or of the compiler rebuilds: objects depend on a stamp that
+# holds them. $(file) writes them as they are, whatever quotes they hold.
 STAMP := $(B)/flags
-FLAGS_NOW := $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(LDLIBS) $(ISAS)
-$(shell mkdir -p $(B) && echo '$(FLAGS_NOW)' | cmp -s - $(STAMP) || \
-	echo '$(FLAGS_NOW)' > $(STAMP))
+FLAGS_NOW := $(CC) $(shell $(CC) -dumpfullversion 2>/dev/null) $(CPP_ALL) \
+	$(C_ALL) $(LD_ALL) $(LIBS_ALL) $(ISAS)
+$(shell mkdir -p $(B))
+$(file >$(STAMP).now,$(FLAGS_NOW))
+$(shell cmp -s $(STAMP).now $(STAMP) || mv $(STAMP).now $(STAMP))
+
+# What a bare machine lacks is said once, and how to get it.
+.PHONY: toolchain
+toolchain:
+	@command -v $(CC) >/dev/null && pkg-config --exists $(PKGS) || { \
+		echo "unrolld: no $(CC), or not all of $(PKGS):" \
+			"'make deps' installs what the build needs" >&2; \
+		exit 1; }
 
 define isa_rule
-$(B)/%.$(1).o: src/%.c $(STAMP)
+$(B)/%.$(1).o: src/%.c $(STAMP) | toolchain
 	@mkdir -p $$(@D)
-	$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(ISA_CFLAGS_$(1)) -DISA=$(1) -DISA_$(1) -c -o $$@ $$<
+	$$(call say,CC)$$(CC) $$(CPP_ALL) $$(C_ALL) $$(ISA_CFLAGS_$(1)) -DISA=$(1) -DISA_$(1) -c -o $$@ $$<
 endef
 $(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
 
-$(B)/f64/%.generic.o: src/%.c $(STAMP)
+$(B)/f64/%.generic.o: src/%.c $(STAMP) | toolchain
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -DREAL_IS_DOUBLE $(CFLAGS) -DISA=generic -DISA_generic -c -o $@ $<
+	$(call say,CC)$(CC) $(CPP_ALL) -DREAL_IS_DOUBLE $(C_ALL) -DISA=generic -DISA_generic -c -o $@ $<
 
-$(B)/f64/%.o: src/%.c $(STAMP)
+$(B)/f64/%.o: src/%.c $(STAMP) | toolchain
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -DREAL_IS_DOUBLE $(CFLAGS) -c -o $@ $<
+	$(call say,CC)$(CC) $(CPP_ALL) -DREAL_IS_DOUBLE $(C_ALL) -c -o $@ $<
 
-$(B)/%.o: src/%.c $(STAMP)
+$(B)/%.o: src/%.c $(STAMP) | toolchain
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(call say,CC)$(CC) $(CPP_ALL) $(C_ALL) -c -o $@ $<
 
-$(LIB): $(LIB_OBJS)
+# The list is a prerequisite: a source that went away leaves the archive.
+$(LIB): $(LIB_OBJS) $(B)/sources
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR)$(AR) rcs $@ $(LIB_OBJS)
 
-$(LIB_F64): $(F64_OBJS)
+$(LIB_F64): $(F64_OBJS) $(B)/sources
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR)$(AR) rcs $@ $(F64_OBJS)
+
+$(file >$(B)/sources.now,$(SRCS) $(VECTOR_SRCS))
+$(shell cmp -s $(B)/sources.now $(B)/sources || \
+	mv $(B)/sources.now $(B)/sources)
 
 $(EXE): $(B)/app/main.o $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LD)$(CC) $(LD_ALL) -o $@ $^ $(LIBS_ALL)
 
 $(B)/tests/%_f64: tests/%_f64.c $(LIB_F64) $(STAMP)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -DREAL_IS_DOUBLE -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< $(LIB_F64) -lcmocka $(LDLIBS)
+	$(call say,LD)$(CC) $(CPP_ALL) -DREAL_IS_DOUBLE -Itests $(C_ALL) $(LD_ALL) -o $@ $< $(LIB_F64) -lcmocka $(LIBS_ALL)
+
+# A fuzz target runs under libFuzzer, or under a driver that replays its corpus.
+ifeq ($(VARIANT),fuzz)
+$(B)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(LIB) $(STAMP)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(CPP_ALL) $(C_ALL) $(LD_ALL) -fsanitize=fuzzer -o $@ $< $(LIB) $(LIBS_ALL)
+else
+$(B)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(LIB) $(STAMP)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(CPP_ALL) $(C_ALL) $(LD_ALL) -o $@ $< tests/fuzz/replay.c $(LIB) $(LIBS_ALL)
+endif
 
 $(B)/tests/%: tests/%.c $(LIB) $(STAMP)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) -lcmocka $(LDLIBS)
+	$(call say,LD)$(CC) $(CPP_ALL) -Itests $(C_ALL) $(LD_ALL) -o $@ $< $(LIB) -lcmocka $(LIBS_ALL)
 
-.PHONY: clean
-clean:
+.PHONY: deps deps-test deps-lint deps-fuzz
+deps: ## install the packages that the build needs (conf/packages.txt)
+	@conf/packages.sh run
+deps-test: ## those that the tests need, too
+	@conf/packages.sh run test
+deps-lint:
+	@conf/packages.sh run test lint
+deps-fuzz:
+	@conf/packages.sh run fuzz
+
+# Each of these calls make again: what was looked up above, on a bare machine,
+# was looked up before the packages were there.
+.PHONY: run test test-build check-format lint lint-build
+run: deps ## install what is missing, build, serve on 127.0.0.1:8080 (ARGS="--http.port 9000")
+	$(AGAIN) $(EXE)
+	@exec $(EXE) serve $(ARGS)
+
+test: deps-test ## install what is missing, build, run all tests (SAN=asan|tsan, TESTS_ONLY="base http/x")
+	$(AGAIN) test-build
+	@VARIANT=$(VARIANT) UNROLLD_EXE=$(abspath $(EXE)) tests/run.sh \
+		$(B)/tests $(RUN_TESTS)
+
+# Scripts run the daemon.
+test-build: $(filter $(B)/%,$(RUN_TESTS)) \
+	$(if $(filter tests/%,$(RUN_TESTS)),$(EXE))
+
+check-format: deps-lint ## check the layout of all sources against .clang-format
+	@clang-format --dry-run -Werror $(C_FILES) $(H_FILES)
+	@echo "check-format: $(words $(C_FILES) $(H_FILES)) files are laid out as .clang-format says"
+
+lint: deps-lint ## clang-tidy and cppcheck
+	$(AGAIN) lint-build
+	@echo "lint: clang-tidy and cppcheck find nothing"
+
+LINT := $(BUILD)/lint
+TIDY_SRCS := $(SRCS) $(VECTOR_SRCS)
+lint-build: $(TIDY_SRCS:%.c=$(LINT)/%.tidy) $(LINT)/cppcheck
+
+$(LINT)/%.tidy: %.c .clang-tidy $(H_FILES)
+	@mkdir -p $(@D)
+	@echo clang-tidy $<
+	@clang-tidy --quiet $< -- $(CPP_ALL) -std=gnu17 -DISA=generic \
+		-DISA_generic 2>$@.log || { cat $@.log; exit 1; }
+	@touch $@
+
+$(LINT)/cppcheck: $(SRCS) $(VECTOR_SRCS) $(H_FILES)
+	@mkdir -p $@.d
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability \
+		--inline-suppr --error-exitcode=1 --cppcheck-build-dir=$@.d \
+		--suppress=missingInclude --suppress=unknownMacro \
+		-Iinclude -Isrc -D_GNU_SOURCE -D__x86_64__ -DISA=generic -DISA_generic \
+		-j $(CORES) $(SRCS) $(VECTOR_SRCS)
+	@touch $@
+
+.PHONY: layers
+layers: ## check every #include against src/LAYERS
+	@awk -f .ci/layers.awk src/LAYERS $(filter src/%,$(C_FILES)) \
+		$(filter src/% include/%,$(H_FILES))
+
+FUZZ_SECONDS ?= 60
+.PHONY: fuzz fuzz-run
+fuzz: deps-fuzz ## fuzz each target for FUZZ_SECONDS (60) with libFuzzer
+	$(AGAIN) SAN=fuzz fuzz-run
+
+fuzz-run: $(FUZZERS)
+	@set -e; for f in $(FUZZERS); do \
+		name=$${f##*/fuzz_}; \
+		echo "fuzz: $$name for $(FUZZ_SECONDS) s"; \
+		mkdir -p $(B)/corpus/$$name $(B)/crashes; \
+		seeds=tests/fuzz/corpus/$$name; \
+		[ -d $$seeds ] || seeds=; \
+		$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+			-rss_limit_mb=1024 -print_final_stats=0 -verbosity=0 \
+			-artifact_prefix=$(B)/crashes/$$name- \
+			$(B)/corpus/$$name $$seeds; \
+	done
+
+.PHONY: bench
+bench: deps-test ## benchmarks, as JSON lines
+	$(AGAIN) $(EXE)
+	@[ -x tests/bench/run.sh ] || { echo "no tests/bench/run.sh" >&2; exit 1; }
+	@UNROLLD_EXE=$(abspath $(EXE)) tests/bench/run.sh $(ARGS)
+
+.PHONY: sample
+sample: $(EXE) ## write conf/unrolld.conf.sample from the option table
+	env -i $(EXE) serve --print-config > $(B)/unrolld.conf.sample
+	mv $(B)/unrolld.conf.sample conf/unrolld.conf.sample
+
+.PHONY: install uninstall
+UNITS := $(wildcard systemd/*.service systemd/*.socket)
+MODELS := $(wildcard conf/models/*.safetensors)
+install: $(EXE) ## install under prefix (/usr/local), below DESTDIR
+	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(datadir)/unrolld/models \
+		$(DESTDIR)$(sysconfdir)/unrolld
+	install -m 755 $(EXE) $(DESTDIR)$(bindir)/unrolld
+	$(if $(wildcard conf/unrolld.conf.sample),install -m 644 \
+		conf/unrolld.conf.sample $(DESTDIR)$(sysconfdir)/unrolld/)
+	$(if $(MODELS),install -m 644 $(MODELS) $(DESTDIR)$(datadir)/unrolld/models/)
+	$(if $(UNITS),install -d $(DESTDIR)$(unitdir))
+	set -e; for unit in $(UNITS); do \
+		sed 's|@bindir@|$(bindir)|g' $$unit \
+			> $(DESTDIR)$(unitdir)/$${unit##*/}; \
+	done
+
+uninstall: ## remove what install put there; configuration and state stay
+	rm -f $(DESTDIR)$(bindir)/unrolld \
+		$(DESTDIR)$(sysconfdir)/unrolld/unrolld.conf.sample \
+		$(addprefix $(DESTDIR)$(datadir)/unrolld/models/,$(notdir $(MODELS))) \
+		$(addprefix $(DESTDIR)$(unitdir)/,$(notdir $(UNITS)))
+	-rmdir $(DESTDIR)$(datadir)/unrolld/models $(DESTDIR)$(datadir)/unrolld \
+		$(DESTDIR)$(sysconfdir)/unrolld 2>/dev/null || true
+
+.PHONY: clean help
+clean: ## remove the build tree
 	rm -rf $(BUILD)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' \
+		$(firstword $(MAKEFILE_LIST))
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
