@@ -56,7 +56,7 @@ LIBS_ALL += $(LDLIBS)
 
 # Sources in these folders hold vector code: each is compiled once per
 # instruction set with -DISA=..., into const tables chosen at start.
-VECTOR_DIRS := src/math/kernels src/nn/cells
+VECTOR_DIRS := src/math/kernels src/nn/cells src/nn/optimizers
 ifeq ($(ARCH),x86_64)
 ISAS := generic avx2 avx512
 else

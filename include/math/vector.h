@@ -154,6 +154,50 @@ VECTOR_INLINE vr vr_sqrt(vr a)
 #endif
 }
 
+/* 1 / sqrt(a) for normal a > 0, within 2 ulp: Newton's steps from an integer
+ * guess, so that it costs a few multiplications and means the same bits on
+ * every maker's processor. */
+VECTOR_INLINE vr vr_rsqrt(vr a)
+{
+#ifdef REAL_IS_DOUBLE
+	return 1 / vr_sqrt(a);
+#else
+	vr half = a * vr_set(-0.5f);
+	vr y = (vr)(0x5f375a86 - ((vi)a >> 1));
+
+	for (int i = 0; i < 3; i++) {
+		vr slope = vr_fma(half * y, y, vr_set(1.5f));
+
+		y *= slope;
+	}
+	/* A last step on the residual keeps its low bits. */
+	return vr_fma(y, vr_fma(half * y, y, vr_set(0.5f)), y);
+#endif
+}
+
+/* rows[i][j] becomes rows[j][i]: log2(VR) rounds of interleaving. */
+VECTOR_INLINE void vr_transpose(vr rows[VR])
+{
+	vi low, high;
+
+	for (int i = 0; i < VR; i++) {
+		low[i] = i / 2 + i % 2 * VR;
+		high[i] = low[i] + VR / 2;
+	}
+	for (int round = 1; round < VR; round *= 2) {
+		vr next[VR];
+
+		_Pragma("GCC unroll 16") for (int i = 0; i < VR / 2; i++) {
+			vr a = rows[i], b = rows[i + VR / 2];
+
+			next[2 * i] = __builtin_shuffle(a, b, low);
+			next[2 * i + 1] = __builtin_shuffle(a, b, high);
+		}
+		_Pragma("GCC unroll 16") for (int i = 0; i < VR; i++)
+			rows[i] = next[i];
+	}
+}
+
 /* Sum of lanes in a fixed order: halves folded onto each other. */
 VECTOR_INLINE real vr_sum(vr v)
 {

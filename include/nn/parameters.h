@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 struct tensor {
-	char name[32];
+	char name[64];
 	size_t rows, cols; /* PyTorch's shape; cols = 0 for a vector [rows] */
 	size_t offset;     /* reals from the block's start */
 	bool transposed;   /* held [cols, rows]: the one-hot weight_ih_l0, whose

@@ -32,7 +32,7 @@ struct safetensors_entry {
 	enum safetensors_dtype dtype;
 	size_t n_dims;
 	size_t shape[SAFETENSORS_MAX_DIMS];
-	const void *data; /* [bytes] */
+	const void *data; /* [bytes]; of a reader: not aligned */
 	size_t bytes;
 };
 
@@ -44,20 +44,57 @@ struct safetensors {
 };
 
 /* Every check that needs no knowledge of what the tensors mean. Unknown dtypes
- * are ERROR_UNSUPPORTED naming the tensor. Data stays mapped until close. */
+ * are ERROR_UNSUPPORTED naming the tensor, other faults ERROR_CORRUPT; all name
+ * the file. Data stays mapped until close. */
 int safetensors_open(struct safetensors *s, const char *path,
 	struct error *err);
 void safetensors_close(struct safetensors *s);
 const struct safetensors_entry *safetensors_find(const struct safetensors *s,
 	const char *name);
 
-/* Convert an F32, BF16, F16 or F64 entry to floats; -1 with the tensor and the
- * first index named when a value is NaN or infinite. */
+const char *safetensors_dtype_name(enum safetensors_dtype dtype); /* "BF16" */
+size_t safetensors_dtype_size(enum safetensors_dtype dtype);
+/* Product of the shape: 1 for a scalar. */
+size_t safetensors_count(const struct safetensors_entry *e);
+/* "[1024,256]", cut to size. */
+void safetensors_shape_text(const struct safetensors_entry *e, char *out,
+	size_t size);
+
+/* Convert an F32, BF16, F16 or F64 entry to floats [safetensors_count]; -1
+ * with the tensor and the first index named when a value is NaN or infinite,
+ * or becomes so. */
 int safetensors_floats(const struct safetensors_entry *e, float *out,
 	struct error *err);
 
-/* Atomic, mode 0644; metadata may be NULL. */
+/* Convert floats [n] of the tensor `name` to F32, BF16 or F16, rounding to
+ * nearest even. NaN, infinities and what would become infinite are refused
+ * with the index and the value. Denormals are kept. */
+int safetensors_from_floats(const char *name, enum safetensors_dtype dtype,
+	const float *in, size_t n, void *out, struct error *err);
+
+/* Atomic, mode 0644; metadata (an object of strings) may be NULL. The file's
+ * order is that of the entries, those of wider dtypes first so that all are
+ * aligned. */
 int safetensors_write(const char *path, const json_t *metadata,
 	const struct safetensors_entry *entries, size_t n, struct error *err);
+
+/*
+ * The same without holding all tensors at once: the entries' data pointers are
+ * ignored, then `put` takes the bytes of each in turn. Wider dtypes must come
+ * first. Entries are borrowed until commit or abort; commit aborts by itself
+ * when it fails. The old file is intact until commit returns 0.
+ */
+struct safetensors_writer {
+	struct file_writer file;
+	const struct safetensors_entry *entries;
+	size_t n, next;
+};
+int safetensors_writer_open(struct safetensors_writer *w, const char *path,
+	const json_t *metadata, const struct safetensors_entry *entries,
+	size_t n, struct error *err);
+int safetensors_writer_put(struct safetensors_writer *w, const void *data,
+	struct error *err);
+int safetensors_writer_commit(struct safetensors_writer *w, struct error *err);
+void safetensors_writer_abort(struct safetensors_writer *w);
 
 #endif

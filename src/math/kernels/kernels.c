@@ -5,31 +5,10 @@
 #include "math/activations.h"
 #include "math/isa.h"
 #include "math/kernels/outer_body.h"
+#include "math/kernels/pack.h"
 #include "math/kernels/product.h"
 
 #include <math.h>
-
-static void pack(struct packed *p, const real *w, size_t ldw, bool transposed,
-	size_t begin, size_t end)
-{
-	for (size_t panel = begin; panel < end; panel++) {
-		real *out = p->data + panel * p->k * PANEL;
-		size_t j = panel * PANEL;
-		size_t live = p->n - j < PANEL ? p->n - j : PANEL;
-
-		if (transposed) {
-			
-			for (size_t c = 0; c < live; c++)
-				for (size_t i = 0; i < p->k; i++)
-					out[i * PANEL + c] =
-						w[(j + c) * ldw + i];
-			continue;
-		}
-		for (size_t i = 0; i < p->k; i++)
-			memcpy(out + i * PANEL, w + i * ldw + j,
-				live * sizeof(real));
-	}
-}
 
 static vr top_of(const real *x, size_t n)
 {

@@ -77,17 +77,23 @@ static void product_panel(const struct product *p, size_t row, size_t end,
 /* One or two rows are bound by memory and latency: take panels together. */
 static void product_few(const struct product *p, size_t begin, size_t end)
 {
-	const size_t wide = WIDE_PANELS / p->m;
 	size_t panel = begin;
 
-	for (; panel + wide <= end; panel += wide) {
-		if (p->m == 1)
-			product_tile(p, 1, WIDE_PANELS, 0, panel);
-		else
-			product_tile(p, 2, WIDE_PANELS / 2, 0, panel);
+	if (p->m == 1) {
+		for (; panel + 4 <= end; panel += 4)
+			product_tile(p, 1, 4, 0, panel);
+		if (panel + 3 == end)
+			product_tile(p, 1, 3, 0, panel);
+		else if (panel + 2 == end)
+			product_tile(p, 1, 2, 0, panel);
+		else if (panel < end)
+			product_tile(p, 1, 1, 0, panel);
+		return;
 	}
-	for (; panel < end; panel++)
-		product_panel(p, 0, p->m, panel);
+	for (; panel + 2 <= end; panel += 2)
+		product_tile(p, 2, 2, 0, panel);
+	if (panel < end)
+		product_tile(p, 2, 1, 0, panel);
 }
 
 /* Blocks of rows stay in L2 while the panels pass. */
