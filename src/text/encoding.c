@@ -4,7 +4,7 @@
  */
 #include "text/encoding.h"
 
-#include "text/utf8_step.h"
+#include "base/utf8.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
 #define HELD_MAX 32 /* no charset has longer sequences */
@@ -157,13 +158,13 @@ static int invalid(const struct encoding *e, const char *s, size_t len,
 		(unsigned long long)offset, hex);
 }
 
-static int invalid_utf8(const struct encoding *e, const char *s, size_t len,
-	size_t subpart, struct error *err)
+static int invalid_utf8(
+	const struct encoding *e, const char *s, size_t len, struct error *err)
 {
 	/* The bytes that can't be, and the one after them. */
-	size_t n = subpart + 1 < len ? subpart + 1 : len;
+	size_t n = utf8_bad_length(s, len) + 1;
 
-	return invalid(e, s, n, e->offset, err);
+	return invalid(e, s, n < len ? n : len, e->offset, err);
 }
 
 static int hold(
@@ -176,45 +177,28 @@ static int hold(
 	return 0;
 }
 
-/* Bytes of valid UTF-8 that s starts with; *step says what ended it: 0 for a
- * cut sequence or the end, -n for n invalid bytes. */
-static size_t valid_run(const char *s, size_t len, int *step)
-{
-	const uint8_t *u = (const uint8_t *)s;
-	size_t i = 0;
-	uint32_t cp;
-
-	do {
-		i += utf8_ascii_run(u + i, len - i);
-		*step = utf8_step(u + i, len - i, &cp);
-		if (*step > 0)
-			i += (size_t)*step;
-	} while (*step > 0);
-	return i;
-}
-
 /* s: whole input of a call, held bytes joined before it. */
 static int convert_utf8(struct encoding *e, const char *s, size_t len,
 	struct buf *out, struct error *err)
 {
-	int step;
-	size_t n = valid_run(s, len, &step);
+	size_t n = utf8_valid_prefix(s, len, NULL);
+	uint32_t code;
 
 	if (emit(e, s, n, out, err) < 0)
 		return -1;
 	e->offset += n;
-	if (step < 0)
-		return invalid_utf8(e, s + n, len - n, (size_t)-step, err);
-	return hold(e, s + n, len - n, err);
+	s += n;
+	len -= n;
+	if (utf8_next(s, len, &code) == UTF8_INVALID)
+		return invalid_utf8(e, s, len, err);
+	return hold(e, s, len, err);
 }
 
 /* iconv may give what is no Unicode, from UCS-4 for one. */
 static int emit_checked(struct encoding *e, const char *s, size_t len,
 	const char *in, size_t n_in, struct buf *out, struct error *err)
 {
-	int step;
-
-	if (valid_run(s, len, &step) < len)
+	if (utf8_valid_prefix(s, len, NULL) < len)
 		return invalid(e, in, n_in, e->offset, err);
 	return emit(e, s, len, out, err);
 }

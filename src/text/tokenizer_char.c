@@ -4,7 +4,7 @@
  * that a text in any script touches few cache lines.
  */
 #include "text/tokenizer_ops.h"
-#include "text/utf8_step.h"
+#include "base/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ struct char_tokenizer {
 
 struct char_builder {
 	struct tokenizer_builder base;
-	uint8_t held[4];
+	char held[UTF8_MAX];
 	size_t n_held;
 	bool ascii[128];
 	uint64_t seen[CODE_POINTS / 64]; /* a bit per code point past ASCII */
@@ -78,18 +78,19 @@ static int add(struct char_tokenizer *c, uint32_t cp, struct error *err)
 	(*page)[cp % PAGE] = id;
 	if (cp < 128)
 		c->ascii[cp] = id;
-	utf8_put(cp, c->bytes[id]);
+	utf8_encode(cp, c->bytes[id]);
 	c->base.vocab++;
 	return 0;
 }
 
-static int invalid(const uint8_t *s, size_t len, const char *unit,
-	uint64_t offset, struct error *err)
+static int invalid(const char *s, size_t len, const char *unit, uint64_t offset,
+	struct error *err)
 {
 	char hex[4 * 5 + 1] = "";
 
 	for (size_t i = 0; i < len && i < 4; i++)
-		snprintf(hex + i * 5, sizeof(hex) - i * 5, " 0x%02x", s[i]);
+		snprintf(hex + i * 5, sizeof(hex) - i * 5, " 0x%02x",
+			(unsigned char)s[i]);
 	return error_set(err, ERROR_UNPROCESSABLE,
 		"invalid UTF-8 at %s %llu:%s", unit, (unsigned long long)offset,
 		hex);
@@ -101,51 +102,51 @@ static void see(struct char_builder *b, uint32_t cp)
 }
 
 /* Complete a code point that the last part cut; *taken of s are its own. */
-static int feed_held(struct char_builder *b, const uint8_t *s, size_t len,
+static int feed_held(struct char_builder *b, const char *s, size_t len,
 	size_t *taken, struct error *err)
 {
-	uint32_t cp = 0;
-	int step = 0;
+	uint32_t cp;
+	int next = UTF8_CUT;
 
-	for (*taken = 0; *taken < len && !step;) {
+	for (*taken = 0; *taken < len && next == UTF8_CUT;) {
 		b->held[b->n_held++] = s[(*taken)++];
-		step = utf8_step(b->held, b->n_held, &cp);
+		next = utf8_next(b->held, b->n_held, &cp);
 	}
-	if (step < 0)
+	if (next == UTF8_INVALID)
 		return invalid(b->held, b->n_held, "byte",
 			b->base.bytes + *taken - b->n_held, err);
-	if (step > 0) {
+	if (next > 0) {
 		see(b, cp);
 		b->n_held = 0;
 	}
 	return 0;
 }
 
-static int feed(struct tokenizer_builder *builder, const char *text, size_t len,
+static int feed(struct tokenizer_builder *builder, const char *s, size_t len,
 	struct error *err)
 {
 	struct char_builder *b = (struct char_builder *)builder;
-	const uint8_t *s = (const uint8_t *)text;
-	size_t i = 0, end;
+	size_t i = 0;
 	uint32_t cp;
-	int step;
+	int next;
 
 	if (b->n_held && feed_held(b, s, len, &i, err) < 0)
 		return -1;
-	while (i < len) {
-		for (end = i + utf8_ascii_run(s + i, len - i); i < end; i++)
-			b->ascii[s[i]] = true;
-		step = utf8_step(s + i, len - i, &cp);
-		if (step < 0)
-			return invalid(s + i, len - i, "byte",
-				builder->bytes + i, err);
-		if (!step)
+	for (;;) {
+		for (; i < len && (uint8_t)s[i] < 0x80; i++)
+			b->ascii[(uint8_t)s[i]] = true;
+		next = utf8_next(s + i, len - i, &cp);
+		if (next <= 0)
 			break;
 		see(b, cp);
-		i += (size_t)step;
+		i += (size_t)next;
 	}
-	memcpy(b->held + b->n_held, s + i, len - i);
-	b->n_held += len - i;
+	if (next == UTF8_INVALID)
+		return invalid(s + i, len - i, "byte", builder->bytes + i, err);
+	if (i < len) {
+		memcpy(b->held, s + i, len - i);
+		b->n_held = len - i;
+	}
 	return 0;
 }
 
@@ -202,8 +203,7 @@ static int load_entry(struct char_tokenizer *c, const json_t *entry, size_t id,
 		return wrong_entry(id, "not a string", err);
 	if (!len)
 		return wrong_entry(id, "empty, expected one character", err);
-	if (utf8_step((const uint8_t *)json_string_value(entry), len, &cp) !=
-		(int)len) {
+	if (utf8_next(json_string_value(entry), len, &cp) != (int)len) {
 		snprintf(what, sizeof(what),
 			"\"%.40s\", expected one character",
 			json_string_value(entry));
@@ -274,7 +274,7 @@ static int unknown(uint32_t cp, uint64_t offset, struct error *err)
 
 	if (cp > ' ' && (cp < 0x7f || cp >= 0xa0)) {
 		shown[0] = '\'';
-		shown[1 + utf8_put(cp, shown + 1)] = '\'';
+		shown[1 + utf8_encode(cp, shown + 1)] = '\'';
 		strcat(shown, " ");
 	}
 	return error_set(err, ERROR_UNPROCESSABLE,
@@ -284,9 +284,10 @@ static int unknown(uint32_t cp, uint64_t offset, struct error *err)
 }
 
 /* ASCII that is known, while there is room: the bulk of most texts. */
-static size_t encode_ascii(const struct char_tokenizer *c, const uint8_t *s,
+static size_t encode_ascii(const struct char_tokenizer *c, const char *text,
 	size_t len, struct token_buf *out)
 {
+	const uint8_t *s = (const uint8_t *)text;
 	size_t room = out->max - out->len, i;
 	uint32_t *ids = out->ids + out->len;
 
@@ -303,26 +304,25 @@ static size_t encode_ascii(const struct char_tokenizer *c, const uint8_t *s,
 	return i;
 }
 
-static int encode(const struct tokenizer *t, const char *text, size_t len,
+static int encode(const struct tokenizer *t, const char *s, size_t len,
 	enum unknown_policy policy, struct tokenizer_count *count,
 	struct token_buf *out, struct error *err)
 {
 	const struct char_tokenizer *c = (const struct char_tokenizer *)t;
-	const uint8_t *s = (const uint8_t *)text;
 	uint32_t cp, id;
 	size_t n;
-	int step;
+	int next;
 
 	if (token_buf_reserve(out, len) < 0)
 		return token_buf_error(out, err);
-	for (size_t i = 0; i < len; i += (size_t)step, count->characters++) {
+	for (size_t i = 0;; i += (size_t)next, count->characters++) {
 		n = encode_ascii(c, s + i, len - i, out);
 		i += n;
 		count->characters += n;
 		if (i == len)
-			break;
-		step = utf8_step(s + i, len - i, &cp);
-		if (step <= 0)
+			return 0;
+		next = utf8_next(s + i, len - i, &cp);
+		if (next <= 0)
 			return invalid(s + i, len - i, "character offset",
 				count->characters, err);
 		id = lookup(c, cp);
@@ -333,19 +333,17 @@ static int encode(const struct tokenizer *t, const char *text, size_t len,
 		else if (token_buf_append(out, id) < 0)
 			return token_buf_error(out, err);
 	}
-	return 0;
 }
 
-static size_t boundary(const struct tokenizer *t, const char *text, size_t len)
+static size_t boundary(const struct tokenizer *t, const char *s, size_t len)
 {
-	const uint8_t *s = (const uint8_t *)text;
 	uint32_t cp;
 
-	for (size_t back = 1; back <= 3 && back <= len; back++)
-		if (s[len - back] >= 0xc0)
-			return utf8_step(s + len - back, back, &cp)
-				       ? len
-				       : len - back;
+	for (size_t back = 1; back < UTF8_MAX && back <= len; back++)
+		if ((uint8_t)s[len - back] >= 0xc0)
+			return utf8_next(s + len - back, back, &cp) == UTF8_CUT
+				       ? len - back
+				       : len;
 	return len;
 }
 
