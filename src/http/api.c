@@ -100,7 +100,6 @@ static int open_router(struct api *a, struct error *err)
 			.n_origins = a->o.n_origins,
 			.hosts = a->o.hosts,
 			.n_hosts = a->o.n_hosts,
-			.check_host = a->o.check_host,
 			.max_body = a->o.max_body,
 		},
 	};
@@ -145,6 +144,7 @@ int api_open(struct api **out, uv_loop_t *loop, const struct api_options *o,
 void api_set_server(struct api *a, struct server *s)
 {
 	a->server = s;
+	a->router.o.check_host = server_is_loopback(s) || a->o.n_hosts;
 }
 
 void api_wake(void *api)

@@ -54,6 +54,14 @@ static bool host_matches(const struct parts *pattern, const struct parts *o)
 			o->host + o->host_len - tail, tail);
 }
 
+static bool is_loopback(const char *origin)
+{
+	const char *sep = strstr(origin, "://");
+
+	return sep && !strncasecmp(origin, "http", 4) &&
+		origin_host_is_loopback(sep + 3);
+}
+
 bool origin_matches(const char *pattern, const char *origin)
 {
 	struct parts p, o;
@@ -62,6 +70,8 @@ bool origin_matches(const char *pattern, const char *origin)
 		return true;
 	if (!strcmp(pattern, "null") || !strcmp(origin, "null"))
 		return !strcmp(pattern, origin);
+	if (!strcmp(pattern, "localhost"))
+		return is_loopback(origin);
 	if (!split(pattern, &p) || !split(origin, &o))
 		return false;
 	if (!equal(p.scheme, p.scheme_len, o.scheme, o.scheme_len) ||
@@ -83,7 +93,8 @@ int origin_check_pattern(const char *pattern, struct error *err)
 {
 	struct parts p;
 
-	if (!strcmp(pattern, "*") || !strcmp(pattern, "null"))
+	if (!strcmp(pattern, "*") || !strcmp(pattern, "null") ||
+		!strcmp(pattern, "localhost"))
 		return 0;
 	if (split(pattern, &p) &&
 		(p.host[0] != '*' || (p.host_len > 2 && p.host[1] == '.')) &&
@@ -92,7 +103,8 @@ int origin_check_pattern(const char *pattern, struct error *err)
 		return 0;
 	return error_set_param(err, ERROR_INVALID, "http.cors_origins",
 		"http.cors_origins '%s': expected scheme://host[:port], with "
-		"'*.' before a host or '*' as port, or '*', or 'null'",
+		"'*.' before a host or '*' as port; or 'localhost', 'null' or "
+		"'*'",
 		pattern);
 }
 

@@ -11,8 +11,6 @@
 
 /* Over this a body is parsed by a worker. */
 #define INLINE_BODY GENERATE_INLINE_PROMPT
-/* A frame with its escapes and log-probabilities fits in it. */
-#define FRAME_ROOM (96u << 10)
 #define MAX_MARKS (1u << 20)
 
 static void pump(struct sample *s);
@@ -206,6 +204,15 @@ static int parse(struct sample *s, struct error *err)
 	return sample_read(s->json, s->api->o.max_length, &s->params, err);
 }
 
+/* What a choice's text can come to. */
+static size_t text_limit(const struct sample *s)
+{
+	size_t token = generate_model(s->request)->max_token_bytes + 4;
+
+	return s->params.prompt.len + (size_t)s->params.length * token +
+		GENERATE_MAX_STOP_BYTES;
+}
+
 static void submit(struct sample *s)
 {
 	struct error err;
@@ -221,17 +228,11 @@ static void submit(struct sample *s)
 	s->submitted = true;
 	s->last_write = uv_now(s->api->loop);
 	for (int64_t i = 0; i < s->params.n; i++)
-		buf_init(&s->choices[i].text, SIZE_MAX / 4);
+		buf_init(&s->choices[i].text, text_limit(s));
 	buf_init(&s->marks, MAX_MARKS);
 	if (s->params.stream) {
 		s->api->n_streams++;
 		stream_begin(s->x);
-	}
-	for (int64_t i = 0; s->params.echo && i < s->params.n; i++) {
-		s->frame_choice = (unsigned)i;
-		if (buf_append(&s->choices[i].text, s->params.prompt.bytes,
-			    s->params.prompt.len) < 0)
-			cancel(s);
 	}
 	if (!s->params.echo) {
 		json_decref(s->json);
@@ -244,9 +245,8 @@ static void open_on_worker(struct worker_job *job)
 {
 	struct sample *s = (struct sample *)job;
 
-	s->err.code = ERROR_NONE;
-	if ((s->json || !parse(s, &s->err)) && !open_sample(s, &s->err))
-		s->err.code = ERROR_NONE;
+	if (s->json || !parse(s, &s->err))
+		open_sample(s, &s->err);
 	worker_done(job);
 }
 
@@ -404,9 +404,11 @@ static void pump(struct sample *s)
 {
 	const struct generate_event *e;
 
+	if (s->x && !sample_echo(s))
+		return;
 	for (;;) {
 		if (s->params.stream && s->x &&
-			exchange_stream_room(s->x) < FRAME_ROOM)
+			exchange_stream_room(s->x) < SAMPLE_FRAME_ROOM)
 			return;
 		e = generate_next(s->request);
 		if (!e)

@@ -63,10 +63,15 @@ struct sample {
 	uint64_t stream_bytes;	/* of all that was written */
 	struct buf marks;	/* struct sample_mark: frames not yet sent */
 	uint64_t kept;		/* tokens of choice 0 that the client has */
+	unsigned echo_choice;	/* to be sent the prompt next */
+	size_t echo_offset;
 	unsigned frame_choice;	/* whose text is pending */
 	uint64_t frame_index, frame_tokens; /* of the pending frame */
 	struct sample_choice choices[GENERATE_MAX_CHOICES];
 };
+
+/* Room that any one frame fits in, escapes and log-probabilities included. */
+#define SAMPLE_FRAME_ROOM (96u << 10)
 
 /* A frame's end: bytes of the stream, and choice 0's tokens by then. */
 struct sample_mark {
@@ -81,6 +86,9 @@ int sample_take(struct sample *s, const struct generate_event *e);
 
 /* Streaming: the frame that is pending is sent. -1: the client lags. */
 int sample_flush(struct sample *s);
+/* The prompt, before all else, when it is echoed: false while there is more of
+ * it than the client has room for. */
+bool sample_echo(struct sample *s);
 bool sample_frame_full(const struct sample *s);
 void sample_send_last(struct sample *s);
 /* Tokens of choice 0 that were handed to the socket. */

@@ -108,8 +108,7 @@ static json_t *usage(const struct generate_result *r)
 }
 
 /* Text, finish and log-probabilities of a choice into an object. */
-static void describe_choice(struct sample *s, struct sample_choice *c,
-	json_t *json)
+static void describe_choice(struct sample_choice *c, json_t *json)
 {
 	const char *bytes = c->text.data ? c->text.data : "";
 
@@ -119,7 +118,6 @@ static void describe_choice(struct sample *s, struct sample_choice *c,
 	json_object_set_new(json, "finish_reason",
 		json_string(generate_finish_name(
 			c->ended ? c->finish : GENERATE_CANCELLED)));
-	(void)s;
 }
 
 static json_t *describe_choices(struct sample *s)
@@ -129,7 +127,7 @@ static json_t *describe_choices(struct sample *s)
 	for (int64_t i = 0; i < s->params.n; i++) {
 		json_t *item = json_pack("{s:I}", "index", (json_int_t)i);
 
-		describe_choice(s, &s->choices[i], item);
+		describe_choice(&s->choices[i], item);
 		json_array_append_new(list, item);
 	}
 	return list;
@@ -154,7 +152,7 @@ json_t *sample_answer(struct sample *s)
 		return NULL;
 	if (r->kernels_changed)
 		json_object_set_new(json, "kernels_changed", json_true());
-	describe_choice(s, &s->choices[0], json);
+	describe_choice(&s->choices[0], json);
 	if (s->params.n > 1)
 		json_object_set_new(json, "choices", describe_choices(s));
 	return json;
@@ -215,6 +213,40 @@ int sample_flush(struct sample *s)
 	s->last_write = uv_now(s->api->loop);
 	sample_sent(s);
 	return mark(s);
+}
+
+/* The next piece of the prompt, cut between characters. */
+static int echo_piece(struct sample *s)
+{
+	const struct request_text *prompt = &s->params.prompt;
+	const char *at = prompt->bytes + s->echo_offset;
+	size_t n = prompt->len - s->echo_offset;
+
+	if (n > FRAME_BYTES)
+		for (n = FRAME_BYTES; n > 1 && (at[n] & 0xC0) == 0x80;)
+			n--;
+	s->echo_offset += n;
+	s->frame_choice = s->echo_choice;
+	if (s->echo_offset == prompt->len) {
+		s->echo_offset = 0;
+		s->echo_choice++;
+	}
+	if (buf_append(&s->choices[s->frame_choice].text, at, n) < 0)
+		return -1;
+	return s->params.stream ? sample_flush(s) : 0;
+}
+
+bool sample_echo(struct sample *s)
+{
+	while (s->params.echo && s->params.prompt.len &&
+		(int64_t)s->echo_choice < s->params.n) {
+		if (s->params.stream &&
+			exchange_stream_room(s->x) < SAMPLE_FRAME_ROOM)
+			return false;
+		if (echo_piece(s) < 0)
+			break;
+	}
+	return true;
 }
 
 /* An error goes before [DONE]: after it, clients have stopped to listen. */
