@@ -26,7 +26,8 @@ PKGS := libmicrohttpd libuv jansson sqlite3 libsystemd libxxhash
 CPP_ALL := -Iinclude -Isrc -D_GNU_SOURCE -DUNROLLD_VERSION='"$(VERSION)"' \
 	-MMD -MP $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
-	-Wpointer-arith -Wwrite-strings -Wvla -Wformat=2 -Wno-unused-parameter
+	-Wpointer-arith -Wwrite-strings -Wvla -Wformat=2 -Wno-unused-parameter \
+	-Wno-format-truncation
 # FMAs are written where they are meant: the same bits in every tile.
 BITS := -ffp-contract=off
 C_ALL := -std=gnu17 -g -pthread $(WARN) $(BITS) -fPIE -fno-semantic-interposition
