@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "nn/parameters.h"
+#include "nn/safetensors.h"
 
 #include <jansson.h>
 #include <stdint.h>
@@ -26,17 +27,33 @@ struct checkpoint {
 
 /* Maps, checks wholly (header length, offsets, overlaps, gaps, shapes x dtype
  * against byte size, names against the architecture, NaN/Inf), converts,
- * unmaps. Errors name the file, the tensor and both values. */
+ * unmaps. Errors name the file, the tensor and both values: ERROR_CORRUPT for
+ * what is wrong, ERROR_UNSUPPORTED for a newer format or another dtype. On
+ * failure nothing needs release. */
 int checkpoint_load(struct checkpoint *c, const char *path, struct error *err);
 
-/* Written atomically (base/file.h); BF16 rounds to nearest even. */
+/* Written atomically (base/file.h); BF16 and F16 round to nearest even. What
+ * isn't finite (ERROR_DIVERGED) or too large for F16 (ERROR_INVALID) is
+ * refused, and the old file stays. */
 int checkpoint_save(const struct checkpoint *c, const char *path,
 	struct error *err);
 void checkpoint_release(struct checkpoint *c);
 
-/* Hash (XXH3-64) of architecture and tensors as float: the model fingerprint. */
+/* Hash (XXH3-64) of architecture and tensors as floats in the file's order:
+ * the model fingerprint. The same for a model whatever dtype it was stored in,
+ * if no value was rounded. */
 uint64_t checkpoint_fingerprint(const struct parameters *p);
 
+/* "f32", "bf16", "f16": as options and JSON name them. */
 const char *checkpoint_dtype_name(enum checkpoint_dtype dtype);
+enum safetensors_dtype checkpoint_tensor_dtype(enum checkpoint_dtype dtype);
+
+/* The architecture as the file has it: {"cell","vocab","hidden","layers",
+ * "embedding","tied","bias"}. A new reference, NULL when memory ran out. */
+json_t *checkpoint_architecture_json(const struct architecture *a);
+
+/* A tensor as a safetensors entry without data; its name is borrowed. */
+struct safetensors_entry checkpoint_entry(const struct tensor *t,
+	enum checkpoint_dtype dtype);
 
 #endif

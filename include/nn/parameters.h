@@ -33,6 +33,12 @@ struct parameters {
 
 int parameters_open(struct parameters *p, const struct architecture *a,
 	struct error *err);
+/* The same without the block (data = NULL): names and shapes alone, for a file
+ * that must be compared with them before it is worth the memory. */
+int parameters_layout(struct parameters *p, const struct architecture *a,
+	struct error *err);
+/* The block of a layout, zeroed. */
+int parameters_allocate(struct parameters *p, struct error *err);
 void parameters_release(struct parameters *p);
 
 /* NULL when there is no such tensor. */

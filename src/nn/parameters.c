@@ -35,7 +35,7 @@ static void place_layer(struct parameters *p, size_t l, size_t gates)
 	snprintf(t->name, sizeof(t->name), "rnn.bias_hh_l%zu", l);
 }
 
-int parameters_open(struct parameters *p, const struct architecture *a,
+int parameters_layout(struct parameters *p, const struct architecture *a,
 	struct error *err)
 {
 	size_t gates;
@@ -56,13 +56,27 @@ int parameters_open(struct parameters *p, const struct architecture *a,
 	if (!a->tied)
 		strcpy(place(p, a->vocab, a->hidden)->name, "output.weight");
 	strcpy(place(p, a->vocab, 0)->name, "output.bias");
-	p->data = kernels_alloc(p->count);
-	if (!p->data) {
-		error_set_memory(err, "parameters", p->count * sizeof(real));
-		parameters_release(p);
-		return -1;
-	}
 	return 0;
+}
+
+int parameters_allocate(struct parameters *p, struct error *err)
+{
+	p->data = kernels_alloc(p->count);
+	if (!p->data)
+		return error_set_memory(err, "parameters",
+			p->count * sizeof(real));
+	return 0;
+}
+
+int parameters_open(struct parameters *p, const struct architecture *a,
+	struct error *err)
+{
+	if (parameters_layout(p, a, err) < 0)
+		return -1;
+	if (parameters_allocate(p, err) == 0)
+		return 0;
+	parameters_release(p);
+	return -1;
 }
 
 void parameters_release(struct parameters *p)
