@@ -31,9 +31,9 @@ struct api_options {
 	 * may reach a server that isn't on loopback. [n_hosts] borrowed */
 	const char *const *hosts;
 	size_t n_hosts;
-	size_t max_body;     /* bytes of a request's body */
-	uint64_t max_length; /* tokens that one choice may ask for */
-	uint64_t heartbeat;  /* ms between comments on an idle stream */
+	size_t max_body;	/* bytes of a request's body */
+	uint64_t max_length;	/* tokens that one choice may ask for */
+	uint64_t heartbeat;	/* ms between comments on an idle stream */
 	uint64_t queue_timeout; /* ms that a request may wait for a slot */
 	uint64_t run_timeout;	/* ms that one may run; 0 = any */
 	unsigned workers;

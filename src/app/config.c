@@ -31,7 +31,10 @@ struct config_values {
 };
 
 #define AT(m) .offset = offsetof(struct config_values, m)
-#define HEADING(text) { .type = OPTION_HEADING, .help = text }
+#define HEADING(text)                                \
+	{                                            \
+		.type = OPTION_HEADING, .help = text \
+	}
 
 static const char *const stores[] = { "memory", "sqlite" };
 
@@ -308,8 +311,8 @@ static const struct option rows[] = {
 static bool is_injected(const char *variable)
 {
 	return !strncmp(variable, PREFIX "SERVICE_", 16) ||
-		!strncmp(variable, PREFIX "PORT=", 13) ||
-		!strncmp(variable, PREFIX "PORT_", 13);
+	       !strncmp(variable, PREFIX "PORT=", 13) ||
+	       !strncmp(variable, PREFIX "PORT_", 13);
 }
 
 static int load_environment(struct options *o, struct error *err)

@@ -20,9 +20,9 @@ struct config_values; /* what the option table fills */
 struct config {
 	struct options options;
 	struct config_values *values; /* owned */
-	char *models_dir;	      /* owned; a directory or one file; or NULL */
-	char *sessions_path;	      /* owned; NULL for the memory store */
-	bool help, print;	      /* what was asked for instead of serving */
+	char *models_dir;    /* owned; a directory or one file; or NULL */
+	char *sessions_path; /* owned; NULL for the memory store */
+	bool help, print;    /* what was asked for instead of serving */
 };
 
 /* Reads argv[0..argc) of `serve`, the environment and the file. Errors name

@@ -105,6 +105,7 @@ static int cmd_version(int argc, char **argv)
 static int cmd_help(int argc, char **argv)
 {
 	const struct command *c;
+	char flag[] = "--help";
 	char *args[3];
 
 	if (argc < 2 || !strcmp(argv[1], "--help") ||
@@ -116,7 +117,7 @@ static int cmd_help(int argc, char **argv)
 	if (!c)
 		return unknown_command(argv[1]);
 	args[0] = argv[1];
-	args[1] = "--help";
+	args[1] = flag;
 	args[2] = NULL;
 	return c->run(2, args);
 }

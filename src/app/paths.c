@@ -1,6 +1,7 @@
 #include "app/paths.h"
 #include "base/file.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,8 +71,8 @@ static int default_sessions(char *out, size_t size, struct error *err)
 	else if (xdg && *xdg == '/')
 		snprintf(out, size, "%s/unrolld/sessions.db", xdg);
 	else if (home && *home == '/')
-		snprintf(out, size, "%s/.local/state/unrolld/sessions.db",
-			home);
+		snprintf(
+			out, size, "%s/.local/state/unrolld/sessions.db", home);
 	else
 		return error_set_param(err, ERROR_INVALID, "sessions.path",
 			"sessions.path is not set, and there is no "

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #define COALESCE_MS 3
-#define FEW_STREAMS 8	   /* up to here tokens are sent at once */
-#define FAULT_MS 10000	   /* that a failed commit keeps us unready */
+#define FEW_STREAMS 8  /* up to here tokens are sent at once */
+#define FAULT_MS 10000 /* that a failed commit keeps us unready */
 
 static const struct route_table *const tables[] = { &routes_sample,
 	&routes_sessions, &routes_models, &routes_status };
@@ -213,8 +213,8 @@ bool api_admit(struct api *a, struct exchange *x)
 	if (a->ready && !a->draining)
 		return true;
 	reply_refuse(x, 503, "unavailable", "", "%s",
-		a->draining ? "the server is stopping" :
-			      "the models are still loading");
+		a->draining ? "the server is stopping"
+			    : "the models are still loading");
 	return false;
 }
 
@@ -226,8 +226,7 @@ const char *api_unready(const struct api *a)
 		return "loading models";
 	if (!registry_count(a->backend.registry))
 		return "no model is loaded";
-	if (a->store_fault_at &&
-		uv_now(a->loop) - a->store_fault_at < FAULT_MS)
+	if (a->store_fault_at && uv_now(a->loop) - a->store_fault_at < FAULT_MS)
 		return "the session store fails";
 	return NULL;
 }

@@ -100,8 +100,8 @@ void call_start(struct api *a, struct exchange *x,
 	exchange_attach(x, &ops, c);
 }
 
-const char *call_query(const struct call *c, const char *name, char *out,
-	size_t size)
+const char *call_query(
+	const struct call *c, const char *name, char *out, size_t size)
 {
 	const char *p = c->query;
 	size_t len = strlen(name);

@@ -36,7 +36,7 @@ void call_done(struct call *c);
 
 /* The raw value of `name` in the query, cut to size; NULL when absent. What we
  * take there needs no percent-encoding. */
-const char *call_query(const struct call *c, const char *name, char *out,
-	size_t size);
+const char *call_query(
+	const struct call *c, const char *name, char *out, size_t size);
 
 #endif

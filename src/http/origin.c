@@ -46,12 +46,12 @@ static bool host_matches(const struct parts *pattern, const struct parts *o)
 	size_t tail;
 
 	if (pattern->host[0] != '*')
-		return equal(pattern->host, pattern->host_len, o->host,
-			o->host_len);
+		return equal(
+			pattern->host, pattern->host_len, o->host, o->host_len);
 	tail = pattern->host_len - 1;
 	return o->host_len > tail &&
-		equal(pattern->host + 1, tail,
-			o->host + o->host_len - tail, tail);
+	       equal(pattern->host + 1, tail, o->host + o->host_len - tail,
+		       tail);
 }
 
 static bool is_loopback(const char *origin)
@@ -59,7 +59,7 @@ static bool is_loopback(const char *origin)
 	const char *sep = strstr(origin, "://");
 
 	return sep && !strncasecmp(origin, "http", 4) &&
-		origin_host_is_loopback(sep + 3);
+	       origin_host_is_loopback(sep + 3);
 }
 
 bool origin_matches(const char *pattern, const char *origin)
@@ -78,7 +78,7 @@ bool origin_matches(const char *pattern, const char *origin)
 		!host_matches(&p, &o))
 		return false;
 	return (p.port_len == 1 && p.port[0] == '*') ||
-		equal(p.port, p.port_len, o.port, o.port_len);
+	       equal(p.port, p.port_len, o.port, o.port_len);
 }
 
 bool origin_allowed(const char *const *patterns, size_t n, const char *origin)
@@ -120,7 +120,7 @@ bool origin_host_is(const char *host, const char *name)
 	struct parts p;
 
 	return split_host(host, &p) &&
-		equal(p.host, p.host_len, name, strlen(name));
+	       equal(p.host, p.host_len, name, strlen(name));
 }
 
 bool origin_host_is_loopback(const char *host)
@@ -140,5 +140,5 @@ bool origin_host_is_loopback(const char *host)
 		!strcasecmp(text + p.host_len - tail, dot_localhost))
 		return true;
 	return inet_pton(AF_INET, text, &v4) == 1 &&
-		ntohl(v4.s_addr) >> 24 == 127;
+	       ntohl(v4.s_addr) >> 24 == 127;
 }

@@ -97,20 +97,21 @@ static size_t fill_stops(const struct sample_params *p, const char **stops)
 	if (!p->stop)
 		return 0;
 	for (size_t i = 0; i < n; i++)
-		stops[i] = json_string_value(json_is_array(p->stop) ?
-				json_array_get(p->stop, i) :
-				p->stop);
+		stops[i] = json_string_value(
+			json_is_array(p->stop) ? json_array_get(p->stop, i)
+					       : p->stop);
 	return n;
 }
 
-static size_t fill_biases(const struct sample_params *p,
-	struct sampler_bias *biases)
+static size_t fill_biases(
+	const struct sample_params *p, struct sampler_bias *biases)
 {
 	const char *key;
 	json_t *value;
 	size_t n = 0;
 
-	json_object_foreach((json_t *)p->logit_bias, key, value) {
+	json_object_foreach((json_t *)p->logit_bias, key, value)
+	{
 		biases[n].token = (uint32_t)strtoul(key, NULL, 10);
 		biases[n++].bias = (float)json_number_value(value);
 	}
@@ -143,8 +144,8 @@ static void fill_options(const struct sample *s, struct generate_options *o)
 	o->user = (void *)s;
 }
 
-static int open_generation(struct sample *s, struct generate_options *o,
-	struct error *err)
+static int open_generation(
+	struct sample *s, struct generate_options *o, struct error *err)
 {
 	const struct sample_params *p = &s->params;
 	const char *stops[GENERATE_MAX_STOPS];
@@ -178,8 +179,8 @@ static int open_sample(struct sample *s, struct error *err)
 	if (p->session) {
 		if (session_begin(b->sessions, b->registry, p->session,
 			    p->model,
-			    p->has_position ? (uint64_t)p->expected_position :
-					      SESSION_ANY_POSITION,
+			    p->has_position ? (uint64_t)p->expected_position
+					    : SESSION_ANY_POSITION,
 			    &o.session, &o.model, err) < 0)
 			return -1;
 	} else {
@@ -210,7 +211,7 @@ static size_t text_limit(const struct sample *s)
 	size_t token = generate_model(s->request)->max_token_bytes + 4;
 
 	return s->params.prompt.len + (size_t)s->params.length * token +
-		GENERATE_MAX_STOP_BYTES;
+	       GENERATE_MAX_STOP_BYTES;
 }
 
 static void submit(struct sample *s)
@@ -282,8 +283,8 @@ static struct sample *sample_new(struct api *a, struct exchange *x)
 	return s;
 }
 
-static void sample(void *ctx, struct exchange *x,
-	const struct route_params *params)
+static void sample(
+	void *ctx, struct exchange *x, const struct route_params *params)
 {
 	struct api *a = ctx;
 	struct error err;
@@ -341,8 +342,8 @@ static void account(struct sample *s)
 	struct metrics *m = s->api->metrics;
 
 	metrics_add(m, MEASURE_GENERATIONS,
-		metrics_series(m, MEASURE_GENERATIONS,
-			(size_t)columns[outcome(s)], 0),
+		metrics_series(
+			m, MEASURE_GENERATIONS, (size_t)columns[outcome(s)], 0),
 		1);
 	if (r->committed)
 		api_note_store(s->api, NULL);

@@ -71,11 +71,11 @@ static json_t *describe(const struct session_info *i)
 		return NULL;
 	}
 	json_object_set_new(json, "expires",
-		i->expires == STORE_NEVER ?
-			json_null() :
-			json_integer((json_int_t)(i->expires / 1000)));
-	json_object_set_new(json, "metadata",
-		metadata ? metadata : json_null());
+		i->expires == STORE_NEVER
+			? json_null()
+			: json_integer((json_int_t)(i->expires / 1000)));
+	json_object_set_new(
+		json, "metadata", metadata ? metadata : json_null());
 	return json;
 }
 
@@ -101,8 +101,8 @@ static int check_metadata(const json_t *metadata, struct error *err)
 		"metadata is %s, expected an object", what);
 }
 
-static void create_session(struct call *c, const struct create *p,
-	uint64_t given)
+static void create_session(
+	struct call *c, const struct create *p, uint64_t given)
 {
 	struct session_options o = { .id = p->id, .seed = p->seed };
 	struct registry_entry *model;
@@ -123,8 +123,8 @@ static void create_session(struct call *c, const struct create *p,
 	o.metadata = metadata;
 	c->status = 201;
 	call_hold(c); /* for on_stored */
-	created = session_create(c->api->backend.sessions, &o, &info, on_stored,
-		c, &c->err);
+	created = session_create(
+		c->api->backend.sessions, &o, &info, on_stored, c, &c->err);
 	free(metadata);
 	registry_unref(model);
 	if (created < 0) {
@@ -143,8 +143,8 @@ static void work_create(struct call *c)
 
 	if (!request_parse(c->body.data ? c->body.data : "", c->body.len, true,
 		    &json, &c->err)) {
-		if (!request_read(json, create_fields, N_CREATE, &p, &given,
-			    &c->err))
+		if (!request_read(
+			    json, create_fields, N_CREATE, &p, &given, &c->err))
 			create_session(c, &p, given);
 		json_decref(json);
 	}
@@ -232,7 +232,7 @@ static void get(void *ctx, struct exchange *x, const struct route_params *p)
 	call_start(ctx, x, p, work_get);
 }
 
-static void delete(void *ctx, struct exchange *x, const struct route_params *p)
+static void delete (void *ctx, struct exchange *x, const struct route_params *p)
 {
 	call_start(ctx, x, p, work_delete);
 }

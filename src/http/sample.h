@@ -57,7 +57,7 @@ struct sample {
 	struct error err; /* of the worker */
 	struct generate_request *request;
 	bool submitted, cancelled, stopping;
-	bool told_first; /* the first token was seen */
+	bool told_first;	/* the first token was seen */
 	uint64_t last_write;	/* loop time, ms */
 	uint64_t stream_tokens; /* of all choices, in frames written */
 	uint64_t stream_bytes;	/* of all that was written */
@@ -65,7 +65,7 @@ struct sample {
 	uint64_t kept;		/* tokens of choice 0 that the client has */
 	unsigned echo_choice;	/* to be sent the prompt next */
 	size_t echo_offset;
-	unsigned frame_choice;	/* whose text is pending */
+	unsigned frame_choice;		    /* whose text is pending */
 	uint64_t frame_index, frame_tokens; /* of the pending frame */
 	struct sample_choice choices[GENERATE_MAX_CHOICES];
 };

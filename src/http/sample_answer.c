@@ -21,8 +21,8 @@ static json_t *token_text(const struct sample *s, uint32_t token)
 	return reply_text(bytes, len);
 }
 
-static json_t *top_object(const struct sample *s,
-	const struct generate_event *e)
+static json_t *top_object(
+	const struct sample *s, const struct generate_event *e)
 {
 	json_t *top = json_object();
 
@@ -45,8 +45,8 @@ static int take_logprob(const struct sample *s, struct sample_choice *c,
 		c->top_logprobs = json_array();
 	}
 	if (json_array_append_new(c->tokens, token_text(s, e->token)) < 0 ||
-		json_array_append_new(c->token_logprobs,
-			json_real((double)e->logprob)) < 0 ||
+		json_array_append_new(
+			c->token_logprobs, json_real((double)e->logprob)) < 0 ||
 		json_array_append_new(c->top_logprobs, top_object(s, e)) < 0)
 		return -1;
 	return 0;
@@ -161,7 +161,7 @@ json_t *sample_answer(struct sample *s)
 bool sample_frame_full(const struct sample *s)
 {
 	return s->choices[s->frame_choice].text.len >= FRAME_BYTES ||
-		(s->params.has_logprobs && s->frame_tokens >= FRAME_LOGPROBS);
+	       (s->params.has_logprobs && s->frame_tokens >= FRAME_LOGPROBS);
 }
 
 static int mark(struct sample *s)

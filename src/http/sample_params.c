@@ -196,9 +196,8 @@ static int check_stop(const json_t *stop, struct error *err)
 			"stop has %zu items, expected at most %d", n,
 			GENERATE_MAX_STOPS);
 	for (size_t i = 0; i < n; i++) {
-		const json_t *item = json_is_array(stop) ?
-			json_array_get(stop, i) :
-			stop;
+		const json_t *item =
+			json_is_array(stop) ? json_array_get(stop, i) : stop;
 		size_t len = json_string_length(item);
 
 		if (json_is_string(item) && len &&
@@ -227,18 +226,17 @@ static int check_bias(const json_t *bias, struct error *err)
 			"logit_bias is %s, expected an object of at most %d "
 			"token ids and numbers",
 			what, MAX_BIASES);
-	json_object_foreach((json_t *)bias, key, value) {
+	json_object_foreach((json_t *)bias, key, value)
+	{
 		double v = json_number_value(value);
 
 		request_describe(value, what, sizeof(what));
 		if (request_seed(key, strlen(key), &id) < 0 || id > UINT32_MAX)
-			return error_set_param(err, ERROR_INVALID,
-				"logit_bias",
+			return error_set_param(err, ERROR_INVALID, "logit_bias",
 				"logit_bias has '%.40s', expected a token id",
 				key);
 		if (!json_is_number(value) || !(v >= -100 && v <= 100))
-			return error_set_param(err, ERROR_INVALID,
-				"logit_bias",
+			return error_set_param(err, ERROR_INVALID, "logit_bias",
 				"logit_bias of token %s is %s, expected a "
 				"number from -100 to 100",
 				key, what);
@@ -284,16 +282,15 @@ int sample_read(const json_t *json, uint64_t max_length,
 	p->has_position = given >> P_POSITION & 1;
 	if (given >> P_MAX_TOKENS & 1) {
 		if (given >> P_LENGTH & 1 && p->length != p->max_tokens)
-			return error_set_param(err, ERROR_INVALID,
-				"max_tokens",
+			return error_set_param(err, ERROR_INVALID, "max_tokens",
 				"max_tokens is %lld and length is %lld, which "
 				"mean the same: give one",
 				(long long)p->max_tokens, (long long)p->length);
 		p->length = p->max_tokens;
 	}
 	if (check_length(p, max_length,
-		    given >> P_MAX_TOKENS & 1 ? "max_tokens" : "length", err) <
-			0 ||
+		    given >> P_MAX_TOKENS & 1 ? "max_tokens" : "length",
+		    err) < 0 ||
 		(p->stop && check_stop(p->stop, err) < 0) ||
 		(p->logit_bias && check_bias(p->logit_bias, err) < 0))
 		return -1;
