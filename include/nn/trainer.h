@@ -104,8 +104,10 @@ void trainer_initialise(struct parameters *p, enum initialisation how,
 	double scale, double forget_bias, uint64_t seed);
 
 /* Mean nats per token over streams, from the initial state, the state carried
- * through; *tokens (may be NULL) counts. */
+ * through. The first `skip` predictions of each row only warm its state.
+ * *tokens (may be NULL) counts what was scored. */
 int trainer_evaluate(const struct parameters *p, const struct streams *s,
-	struct team *team, double *nats, uint64_t *tokens, struct error *err);
+	size_t skip, struct team *team, double *nats, uint64_t *tokens,
+	struct error *err);
 
 #endif

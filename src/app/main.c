@@ -4,6 +4,8 @@
  */
 #include "app/cmd.h"
 
+#include "math/kernels.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -17,6 +19,10 @@ static int cmd_version(int argc, char **argv);
 static int cmd_help(int argc, char **argv);
 
 static const struct command commands[] = {
+	{ "serve", cmd_serve, "serve models over HTTP" },
+	{ "train", cmd_train, "train a model on a text" },
+	{ "sample", cmd_sample, "generate text from a model" },
+	{ "eval", cmd_eval, "measure a model on a text" },
 	{ "version", cmd_version, "print the version and what it runs on" },
 	{ "help", cmd_help, "explain a command" },
 };
@@ -98,14 +104,13 @@ static int cmd_version(int argc, char **argv)
 		puts("usage: unrolld version");
 		return CMD_OK;
 	}
-	puts("unrolld " UNROLLD_VERSION);
+	printf("unrolld %s\nkernels %s\n", UNROLLD_VERSION, kernels_name());
 	return CMD_OK;
 }
 
 static int cmd_help(int argc, char **argv)
 {
 	const struct command *c;
-	char flag[] = "--help";
 	char *args[3];
 
 	if (argc < 2 || !strcmp(argv[1], "--help") ||
@@ -117,7 +122,7 @@ static int cmd_help(int argc, char **argv)
 	if (!c)
 		return unknown_command(argv[1]);
 	args[0] = argv[1];
-	args[1] = flag;
+	args[1] = (char[]){ "--help" };
 	args[2] = NULL;
 	return c->run(2, args);
 }

@@ -20,8 +20,21 @@ static void forward(void *arg, unsigned member)
 	network_carry(w->network, &w->chunk, member);
 }
 
+/* The chunk's losses from the skipped predictions on. */
+static double scored(const struct work *w, size_t at, size_t skip)
+{
+	struct network_chunk part = w->chunk;
+	double all = network_loss(w->network, &w->chunk);
+
+	if (at >= skip)
+		return all;
+	part.steps = skip - at < part.steps ? skip - at : part.steps;
+	return all - network_loss(w->network, &part);
+}
+
 int trainer_evaluate(const struct parameters *p, const struct streams *s,
-	struct team *team, double *nats, uint64_t *tokens, struct error *err)
+	size_t skip, struct team *team, double *nats, uint64_t *tokens,
+	struct error *err)
 {
 	const size_t steps = streams_steps(s);
 	const size_t chunk = steps < CHUNK ? steps : CHUNK;
@@ -31,11 +44,11 @@ int trainer_evaluate(const struct parameters *p, const struct streams *s,
 	double sum = 0;
 	int rc = -1;
 
-	if (!steps)
+	if (steps <= skip)
 		return error_set(err, ERROR_INVALID,
 			"nothing to evaluate: %zu tokens for each of %zu rows, "
-			"expected 2 or more",
-			s->end - s->begin, s->batch);
+			"expected %zu or more",
+			s->end - s->begin, s->batch, skip + 2);
 	buffer = calloc(2 * chunk * s->batch, sizeof(*buffer));
 	if (!buffer) {
 		error_set_memory(err, "chunk", 2 * chunk * s->batch * 4);
@@ -50,11 +63,11 @@ int trainer_evaluate(const struct parameters *p, const struct streams *s,
 		streams_gather(s, s->begin + at, w.chunk.steps, buffer,
 			buffer + chunk * s->batch);
 		team_run(team, forward, &w);
-		sum += network_loss(w.network, &w.chunk);
+		sum += scored(&w, at, skip);
 	}
-	*nats = sum / (double)(steps * s->batch);
+	*nats = sum / (double)((steps - skip) * s->batch);
 	if (tokens)
-		*tokens = steps * s->batch;
+		*tokens = (steps - skip) * s->batch;
 	rc = 0;
 out:
 	network_close(w.network);

@@ -45,6 +45,24 @@ int streams_split(const struct tokens_view *tokens, size_t batch,
 	return 0;
 }
 
+struct streams streams_parallel(const struct streams *one, size_t rows,
+	size_t *warm)
+{
+	const size_t n = one->end - one->begin;
+	struct streams s = *one;
+
+	if (one->batch != 1 || n < rows * 4 * *warm) {
+		*warm = 0;
+		return s;
+	}
+	s.tokens = tokens_slice(&one->tokens, one->begin, one->end);
+	s.batch = rows;
+	s.stride = (n - *warm) / rows;
+	s.begin = 0;
+	s.end = s.stride + *warm;
+	return s;
+}
+
 void streams_gather(const struct streams *s, size_t p, size_t steps,
 	uint32_t *inputs, uint32_t *targets)
 {

@@ -278,7 +278,8 @@ static bool advance(struct trainer *t)
 	const size_t s = t->options.seq_length;
 
 	t->position += s;
-	if (t->position + s + 1 <= t->streams.end)
+	/* The lecture's condition, equality included. */
+	if (t->position + s + 1 < t->streams.end)
 		return false;
 	t->position = t->streams.begin;
 	t->wraps++;

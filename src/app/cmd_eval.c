@@ -1,0 +1,211 @@
+/* `unrolld eval`: how well a model predicts a text. */
+#include "app/cmd.h"
+
+#include "base/options.h"
+#include "nn/checkpoint.h"
+#include "nn/trainer.h"
+#include "text/corpus.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum part { PART_ALL, PART_TAIL, PART_HEAD };
+
+struct eval_options {
+	bool help, json;
+	char *encoding, *cache_dir;
+	int unknown, part;
+	double fraction;
+	uint64_t threads;
+};
+
+#define AT(field) offsetof(struct eval_options, field)
+static const struct option rows[] = {
+	{ "help", OPTION_BOOL, AT(help), "no", .help = "show this and stop",
+		.letter = 'h' },
+	{ "json", OPTION_BOOL, AT(json), "no", .help = "print one JSON object" },
+	{ "encoding", OPTION_STRING, AT(encoding), "utf-8",
+		.help = "charset of the text", .argument = "CHARSET" },
+	{ "unknown", OPTION_ENUM, AT(unknown), "error",
+		.choices = "error|skip",
+		.help = "characters outside the model's vocabulary" },
+	{ "part", OPTION_ENUM, AT(part), "all", .choices = "all|tail|head",
+		.help = "of the text: all, the last --fraction, or what is "
+			"before it" },
+	{ "fraction", OPTION_DOUBLE, AT(fraction), "0.1", "0", "1",
+		.help = "what --part tail keeps and --part head leaves" },
+	{ "threads", OPTION_UINT, AT(threads), "0", "0", "1024",
+		.help = "0: all cores" },
+	{ "cache-dir", OPTION_STRING, AT(cache_dir), "/var/tmp",
+		.help = "where the tokens of a large text are mapped from",
+		.argument = "DIR" },
+};
+
+struct eval {
+	struct eval_options o;
+	struct checkpoint model;
+	struct tokenizer *tokenizer;
+	struct corpus corpus;
+	struct team *team;
+	struct streams streams;
+	uint64_t tokens, characters;
+	double nats;
+};
+
+/* The same cut as training's --validation-split tail. */
+static void cut(struct eval *e)
+{
+	const size_t n = e->corpus.tokens.count;
+	size_t tail = (size_t)((double)n * e->o.fraction);
+	size_t begin = e->o.part == PART_TAIL ? n - tail : 0;
+	size_t end = e->o.part == PART_HEAD ? n - tail : n;
+
+	e->streams = (struct streams){
+		.tokens = tokens_slice(&e->corpus.tokens, begin, end),
+		.batch = 1,
+		.stride = end - begin,
+		.end = end - begin,
+	};
+}
+
+/* Code points that the predicted tokens begin. */
+static uint64_t count_characters(const struct eval *e)
+{
+	uint64_t count = 0;
+
+	for (size_t i = e->streams.begin + 1; i < e->streams.end; i++) {
+		size_t n;
+		const char *bytes = tokenizer_bytes(e->tokenizer,
+			tokens_at(&e->streams.tokens, i), &n);
+
+		for (size_t j = 0; j < n; j++)
+			count += (bytes[j] & 0xc0) != 0x80;
+	}
+	return count;
+}
+
+static int run(struct eval *e, const char *model, char *const *texts, size_t n,
+	struct error *err)
+{
+	struct corpus_options corpus = {
+		.paths = (const char *const *)texts,
+		.n_paths = n,
+		.encoding = e->o.encoding,
+		.unknown = (enum unknown_policy)e->o.unknown,
+		.cache_dir = e->o.cache_dir,
+	};
+
+	if (checkpoint_load(&e->model, model, err) < 0 ||
+		tokenizer_load(&e->tokenizer, e->model.tokenizer, err) < 0 ||
+		corpus_open(&e->corpus, &corpus, e->tokenizer, err) < 0 ||
+		team_open(&e->team,
+			e->o.threads ? (unsigned)e->o.threads :
+				       team_default_size(),
+			err) < 0)
+		return -1;
+	cut(e);
+	if (trainer_evaluate(&e->model.parameters, &e->streams, 0, e->team,
+		    &e->nats, &e->tokens, err) < 0)
+		return -1;
+	e->characters = count_characters(e);
+	return 0;
+}
+
+static void print(const struct eval *e)
+{
+	static const char *const parts[] = { "all", "tail", "head" };
+	const double total = e->nats * (double)e->tokens;
+	const double per_character = total /
+		(double)(e->characters ? e->characters : 1);
+	json_t *line;
+
+	if (!e->o.json) {
+		printf("split       %s", parts[e->o.part]);
+		if (e->o.part != PART_ALL)
+			printf(" %g", e->o.fraction);
+		printf(", batch 1, stateful from the initial state\n"
+		       "tokens      %llu\n"
+		       "characters  %llu\n"
+		       "skipped     %llu\n"
+		       "nats/token  %.4f\n"
+		       "nats/char   %.4f\n"
+		       "bits/char   %.4f\n"
+		       "perplexity  %.4f\n",
+			(unsigned long long)e->tokens,
+			(unsigned long long)e->characters,
+			(unsigned long long)e->corpus.skipped, e->nats,
+			per_character, per_character / M_LN2, exp(e->nats));
+		return;
+	}
+	line = json_pack("{s:s, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:f}",
+		"split", parts[e->o.part], "fraction", e->o.fraction, "tokens",
+		(json_int_t)e->tokens, "characters",
+		(json_int_t)e->characters, "skipped",
+		(json_int_t)e->corpus.skipped, "nats_per_token", e->nats,
+		"nats_per_character", per_character, "bits_per_character",
+		per_character / M_LN2, "perplexity", exp(e->nats));
+	if (line)
+		json_dumpf(line, stdout, JSON_REAL_PRECISION(9));
+	puts("");
+	json_decref(line);
+}
+
+static void help(const struct options *table)
+{
+	struct buf b;
+
+	puts("usage: unrolld eval MODEL TEXT... [OPTION...]\n"
+	     "\n"
+	     "Prints a model's mean cross-entropy on texts (- is standard "
+	     "input), its state\n"
+	     "carried from the first token to the last.\n");
+	buf_init(&b, 1 << 16);
+	if (options_print_help(table, &b) == 0)
+		fputs(b.data, stdout);
+	buf_release(&b);
+}
+
+int cmd_eval(int argc, char **argv)
+{
+	struct option_list args = { 0 };
+	struct options table;
+	struct error err = { 0 };
+	struct eval e = { 0 };
+	int rc = CMD_USAGE;
+
+	if (options_init(&table, rows, sizeof(rows) / sizeof(rows[0]), &e.o,
+		    &err) < 0)
+		goto out;
+	if (options_parse_arguments(&table, argc, argv, &args, &err) < 0)
+		goto out_table;
+	if (e.o.help) {
+		help(&table);
+		rc = CMD_OK;
+		goto out_table;
+	}
+	if (args.n < 2) {
+		error_set(&err, ERROR_INVALID,
+			"%s named; usage: unrolld eval MODEL TEXT...",
+			args.n ? "no text" : "no model");
+		goto out_table;
+	}
+	rc = CMD_FAILED;
+	if (run(&e, args.items[0], args.items + 1, args.n - 1, &err) == 0) {
+		print(&e);
+		rc = CMD_OK;
+	}
+	team_close(e.team);
+	corpus_release(&e.corpus);
+	tokenizer_unref(e.tokenizer);
+	checkpoint_release(&e.model);
+out_table:
+	option_list_release(&args);
+	options_release(&table);
+out:
+	if (rc != CMD_OK)
+		fprintf(stderr, "unrolld eval: %s\n", err.message);
+	return rc;
+}

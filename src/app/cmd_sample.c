@@ -1,0 +1,216 @@
+/* `unrolld sample`: text from a checkpoint, streamed to standard output. */
+#include "app/cmd.h"
+
+#include "app/text_sampler.h"
+#include "base/file.h"
+#include "base/options.h"
+#include "base/rng.h"
+#include "nn/checkpoint.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_PRIME (1u << 30)
+
+struct sample_options {
+	bool help;
+	char *prompt, *prompt_file;
+	uint64_t length, top_k, seed;
+	double temperature, top_p, min_p;
+	double repetition_penalty, presence_penalty, frequency_penalty;
+	struct option_list stop;
+	int unknown;
+	bool echo;
+};
+
+#define AT(field) offsetof(struct sample_options, field)
+static const struct option rows[] = {
+	{ "help", OPTION_BOOL, AT(help), "no", .help = "show this and stop",
+		.letter = 'h' },
+	{ "prompt", OPTION_STRING, AT(prompt), NULL,
+		.help = "text to begin with", .argument = "TEXT",
+		.letter = 'p' },
+	{ "prompt-file", OPTION_STRING, AT(prompt_file), NULL,
+		.help = "the same from a file", .argument = "FILE" },
+	{ "echo", OPTION_BOOL, AT(echo), "yes",
+		.help = "print the prompt too" },
+	{ "unknown", OPTION_ENUM, AT(unknown), "error",
+		.choices = "error|skip",
+		.help = "characters of the prompt outside the vocabulary" },
+	{ "length", OPTION_UINT, AT(length), "500", "1", "1000000000000",
+		.help = "tokens to generate", .letter = 'n' },
+	{ "temperature", OPTION_DOUBLE, AT(temperature), "1", "0", "100",
+		.help = "0: always the likeliest", .letter = 't' },
+	{ "top-k", OPTION_UINT, AT(top_k), "0", "0", "4294967295",
+		.help = "only the k likeliest; 0: all" },
+	{ "top-p", OPTION_DOUBLE, AT(top_p), "1", "0", "1",
+		.help = "only the likeliest that make up this probability" },
+	{ "min-p", OPTION_DOUBLE, AT(min_p), "0", "0", "1",
+		.help = "only those this likely, relative to the likeliest" },
+	{ "repetition-penalty", OPTION_DOUBLE, AT(repetition_penalty), "1",
+		"0.01", "100", .help = "divides the logits of recent tokens" },
+	{ "presence-penalty", OPTION_DOUBLE, AT(presence_penalty), "0", "-2",
+		"2", .help = "subtracted where a token is recent" },
+	{ "frequency-penalty", OPTION_DOUBLE, AT(frequency_penalty), "0", "-2",
+		"2", .help = "subtracted for each time it was" },
+	{ "seed", OPTION_UINT, AT(seed), "0",
+		.help = "the same seed gives the same text; without it a "
+			"fresh one is drawn and printed to stderr",
+		.letter = 's' },
+	{ "stop", OPTION_LIST, AT(stop), NULL,
+		.help = "end before this text; may be repeated",
+		.argument = "TEXT" },
+};
+
+static int emit(void *arg, const char *text, size_t len)
+{
+	(void)arg;
+	if (fwrite(text, 1, len, stdout) < len || fflush(stdout))
+		return -1;
+	return 0;
+}
+
+static void set_sampler(const struct sample_options *o,
+	struct sampler_options *s)
+{
+	sampler_defaults(s);
+	s->temperature = o->temperature;
+	s->top_k = (uint32_t)o->top_k;
+	s->top_p = o->top_p;
+	s->min_p = o->min_p;
+	s->repetition_penalty = o->repetition_penalty;
+	s->presence_penalty = o->presence_penalty;
+	s->frequency_penalty = o->frequency_penalty;
+}
+
+static int prime(struct text_sampler *s, const struct sample_options *o,
+	struct error *err)
+{
+	char *text = o->prompt, *read = NULL;
+	size_t len = text ? strlen(text) : 0, skipped = 0;
+	int rc;
+
+	if (o->prompt_file &&
+		file_read(o->prompt_file, MAX_PRIME, &read, &len, err) < 0)
+		return -1;
+	text = read ? read : text;
+	if (!text)
+		return 0;
+	rc = text_sampler_prime(s, text, len, (enum unknown_policy)o->unknown,
+		&skipped, err);
+	if (rc < 0)
+		error_prefix(err, "prompt");
+	else if (skipped)
+		fprintf(stderr,
+			"unrolld sample: %zu characters of the prompt left "
+			"out\n",
+			skipped);
+	if (rc == 0 && o->echo)
+		emit(NULL, text, len);
+	free(read);
+	return rc;
+}
+
+static int run(const char *path, const struct sample_options *o, uint64_t seed,
+	struct error *err)
+{
+	struct sampler_options options;
+	struct text_sampler_request request = { .options = &options,
+		.seed = seed,
+		.length = o->length,
+		.stop = (const char *const *)o->stop.items,
+		.n_stop = o->stop.n,
+		.emit = emit };
+	struct tokenizer *tokenizer = NULL;
+	struct text_sampler *s = NULL;
+	struct model *model = NULL;
+	struct checkpoint c;
+	int rc = -1;
+
+	set_sampler(o, &options);
+	if (sampler_check(&options, err) < 0 ||
+		checkpoint_load(&c, path, err) < 0)
+		return -1;
+	if (tokenizer_load(&tokenizer, c.tokenizer, err) == 0)
+		rc = model_open(&model, &c.parameters, err);
+	if (rc == 0 &&
+		tokenizer_vocab(tokenizer) != c.parameters.arch.vocab)
+		rc = error_set(err, ERROR_CORRUPT,
+			"%s: the tokenizer has %zu tokens, the model %zu", path,
+			tokenizer_vocab(tokenizer), c.parameters.arch.vocab);
+	checkpoint_release(&c);
+	if (rc == 0)
+		rc = text_sampler_open(&s, model, tokenizer, err);
+	if (rc == 0)
+		rc = prime(s, o, err);
+	if (rc == 0)
+		rc = text_sampler_run(s, &request, err);
+	if (rc == 0 && ferror(stdout))
+		rc = error_set(err, ERROR_IO, "standard output: write failed");
+	text_sampler_close(s);
+	model_unref(model);
+	tokenizer_unref(tokenizer);
+	return rc;
+}
+
+static void help(const struct options *table)
+{
+	struct buf b;
+
+	puts("usage: unrolld sample MODEL [OPTION...]\n"
+	     "\n"
+	     "Generates text from a checkpoint, as it comes.\n");
+	buf_init(&b, 1 << 16);
+	if (options_print_help(table, &b) == 0)
+		fputs(b.data, stdout);
+	buf_release(&b);
+}
+
+int cmd_sample(int argc, char **argv)
+{
+	struct option_list args = { 0 };
+	struct sample_options o;
+	struct options table;
+	struct error err = { 0 };
+	uint64_t seed;
+	int rc = CMD_USAGE;
+
+	if (options_init(&table, rows, sizeof(rows) / sizeof(rows[0]), &o,
+		    &err) < 0)
+		goto out;
+	if (options_parse_arguments(&table, argc, argv, &args, &err) < 0)
+		goto out_table;
+	if (o.help) {
+		help(&table);
+		rc = CMD_OK;
+		goto out_table;
+	}
+	if (args.n != 1) {
+		error_set(&err, ERROR_INVALID,
+			"%zu models named, expected one; usage: unrolld sample "
+			"MODEL",
+			args.n);
+		goto out_table;
+	}
+	if (o.prompt && o.prompt_file) {
+		error_set(&err, ERROR_INVALID,
+			"--prompt and --prompt-file exclude each other");
+		goto out_table;
+	}
+	seed = o.seed;
+	if (!options_source(&table, "seed")) {
+		seed = rng_entropy();
+		fprintf(stderr, "seed %" PRIu64 "\n", seed);
+	}
+	rc = run(args.items[0], &o, seed, &err) < 0 ? CMD_FAILED : CMD_OK;
+	puts("");
+out_table:
+	option_list_release(&args);
+	options_release(&table);
+out:
+	if (rc != CMD_OK)
+		fprintf(stderr, "unrolld sample: %s\n", err.message);
+	return rc;
+}

@@ -1,0 +1,270 @@
+#include "app/train_progress.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BAR_SECONDS 0.2
+#define LINE_SECONDS 5.0
+#define BAR_WIDTH 20
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+int train_progress_open(struct train_progress_view *v,
+	const struct train_options *o, uint64_t last_step,
+	const struct trainer_report *start, struct error *err)
+{
+	*v = (struct train_progress_view){
+		.kind = o->json ? PROGRESS_JSON :
+				  (enum train_progress)o->progress,
+		.last_step = last_step,
+		.report_every = o->report_every,
+		.seq_length = o->seq_length,
+		.started = now(),
+		.rate_from = now(),
+		.rate_tokens = start->tokens,
+		.first_tokens = start->tokens,
+		.validation = NAN,
+	};
+	v->shown = v->started;
+	if (v->kind == PROGRESS_AUTO)
+		v->kind = isatty(STDERR_FILENO) ? PROGRESS_BAR :
+						  PROGRESS_LINES;
+	if (!o->log)
+		return 0;
+	v->log = fopen(o->log, "ae");
+	return v->log ? 0 : error_set_errno(err, "--log %s", o->log);
+}
+
+static void end_bar(struct train_progress_view *v)
+{
+	if (v->open_line)
+		fputc('\n', stderr);
+	v->open_line = false;
+}
+
+void train_progress_close(struct train_progress_view *v)
+{
+	end_bar(v);
+	if (v->log)
+		fclose(v->log);
+	v->log = NULL;
+}
+
+bool train_progress_wants(const struct train_progress_view *v, uint64_t step)
+{
+	return step % v->report_every == 0 &&
+		(v->log || v->kind == PROGRESS_JSON);
+}
+
+/* Tokens per second since the last look, at least a second of them. */
+static double rate(struct train_progress_view *v,
+	const struct trainer_report *r, double at)
+{
+	double seconds = at - v->rate_from;
+
+	if (seconds <= 0)
+		return 0;
+	return (double)(r->tokens - v->rate_tokens) / seconds;
+}
+
+static void duration(char *out, size_t size, double seconds)
+{
+	unsigned long s = seconds > 0 ? (unsigned long)(seconds + 0.5) : 0;
+
+	if (s >= 3600)
+		snprintf(out, size, "%luh%02lum", s / 3600, s / 60 % 60);
+	else
+		snprintf(out, size, "%lum%02lus", s / 60, s % 60);
+}
+
+/* Time left by the whole run's rate so far. */
+static void eta(const struct train_progress_view *v,
+	const struct trainer_report *r, double at, char *out, size_t size)
+{
+	double done = (double)(r->tokens - v->first_tokens);
+	double per_step = (double)r->tokens / (double)r->step;
+
+	if (!v->last_step || done <= 0)
+		snprintf(out, size, "-");
+	else
+		duration(out, size,
+			(double)(v->last_step - r->step) * per_step *
+				(at - v->started) / done);
+}
+
+static void draw(struct train_progress_view *v, const struct trainer_report *r,
+	double at)
+{
+	char left[32], validation[32] = "", bar[BAR_WIDTH + 1];
+	double part = v->last_step ? (double)r->step / (double)v->last_step : 0;
+	size_t full = (size_t)(part * BAR_WIDTH);
+
+	memset(bar, '.', BAR_WIDTH);
+	memset(bar, '#', full < BAR_WIDTH ? full : BAR_WIDTH);
+	bar[BAR_WIDTH] = '\0';
+	eta(v, r, at, left, sizeof(left));
+	if (!isnan(v->validation))
+		snprintf(validation, sizeof(validation), " val %.4f",
+			v->validation);
+	if (v->kind == PROGRESS_BAR) {
+		fprintf(stderr,
+			"\r\033[K[%s] epoch %.2f loss %.4f%s %.0f tok/s "
+			"ETA %s",
+			bar, r->epoch, r->smooth_loss, validation,
+			rate(v, r, at), left);
+		v->open_line = true;
+	} else {
+		fprintf(stderr,
+			"step %llu epoch %.2f loss %.4f smooth %.4f%s "
+			"%.0f tok/s ETA %s\n",
+			(unsigned long long)r->step, r->epoch, r->loss,
+			r->smooth_loss, validation, rate(v, r, at), left);
+	}
+	fflush(stderr);
+}
+
+static void set(json_t *line, const char *name, double value)
+{
+	if (isfinite(value))
+		json_object_set_new(line, name, json_real(value));
+}
+
+static void write_json(struct train_progress_view *v,
+	const struct trainer_report *r, double validation, double at)
+{
+	json_t *line = json_pack("{s:I}", "step", (json_int_t)r->step);
+	char *text;
+
+	if (!line)
+		return;
+	set(line, "epoch", r->epoch);
+	set(line, "loss", r->loss);
+	set(line, "smooth_loss", r->smooth_loss);
+	set(line, "validation", validation);
+	set(line, "gradient_norm", r->gradient_norm);
+	set(line, "learning_rate", r->learning_rate);
+	set(line, "tokens_per_second", rate(v, r, at));
+	set(line, "seconds", at - v->started);
+	text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(9));
+	json_decref(line);
+	if (!text)
+		return;
+	if (v->log) {
+		fprintf(v->log, "%s\n", text);
+		fflush(v->log);
+	}
+	if (v->kind == PROGRESS_JSON) {
+		puts(text);
+		fflush(stdout);
+	}
+	free(text);
+}
+
+static void renew_rate(struct train_progress_view *v,
+	const struct trainer_report *r, double at)
+{
+	v->shown = at;
+	if (at - v->rate_from < 1)
+		return;
+	v->rate_from = at;
+	v->rate_tokens = r->tokens;
+}
+
+void train_progress_step(struct train_progress_view *v,
+	const struct trainer_report *r)
+{
+	double every = v->kind == PROGRESS_BAR ? BAR_SECONDS : LINE_SECONDS;
+	double at = now();
+	bool last = v->last_step && r->step == v->last_step;
+
+	if (v->kind == PROGRESS_LECTURE && (r->step - 1) % 100 == 0) {
+		/* The lecture's loss is a chunk's sum. */
+		printf("iter %llu, loss: %f\n",
+			(unsigned long long)(r->step - 1),
+			r->smooth_loss * (double)v->seq_length);
+		fflush(stdout);
+	}
+	if (train_progress_wants(v, r->step) || last)
+		write_json(v, r, NAN, at);
+	if (v->kind != PROGRESS_BAR && v->kind != PROGRESS_LINES)
+		return;
+	if (at - v->shown < every && !last)
+		return;
+	draw(v, r, at);
+	renew_rate(v, r, at);
+}
+
+void train_progress_validation(struct train_progress_view *v,
+	const struct trainer_report *r, double nats)
+{
+	double at = now();
+
+	v->validation = nats;
+	write_json(v, r, nats, at);
+	if (v->kind == PROGRESS_BAR || v->kind == PROGRESS_LINES) {
+		end_bar(v);
+		fprintf(stderr,
+			"epoch %.2f: validation %.4f nats/token, "
+			"train %.4f (smooth)\n",
+			r->epoch, nats, r->smooth_loss);
+	}
+	/* The time it took is not training's. */
+	v->rate_from = now();
+	v->rate_tokens = r->tokens;
+	v->started += v->rate_from - at;
+}
+
+void train_progress_say(struct train_progress_view *v, const char *fmt, ...)
+{
+	va_list args;
+
+	if (v->kind == PROGRESS_NONE)
+		return;
+	end_bar(v);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fputc('\n', stderr);
+	fflush(stderr);
+}
+
+void train_progress_sample(struct train_progress_view *v, uint64_t step,
+	const char *text)
+{
+	json_t *line;
+
+	switch (v->kind) {
+	case PROGRESS_LECTURE:
+		printf("----\n %s \n----\n", text);
+		fflush(stdout);
+		break;
+	case PROGRESS_JSON:
+		line = json_pack("{s:I,s:s}", "step", (json_int_t)step,
+			"sample", text);
+		if (line)
+			json_dumpf(line, stdout, JSON_COMPACT);
+		json_decref(line);
+		puts("");
+		fflush(stdout);
+		break;
+	case PROGRESS_NONE:
+		break;
+	default:
+		end_bar(v);
+		printf("---- step %llu\n%s\n----\n", (unsigned long long)step,
+			text);
+		fflush(stdout);
+	}
+}

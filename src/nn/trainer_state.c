@@ -1,0 +1,168 @@
+/*
+ * All that the next step depends on, as one safetensors file. Blocks are
+ * stored flat, as they lie in memory: the file goes with its checkpoint and
+ * is read by nobody else.
+ */
+#include "nn/trainer_internal.h"
+
+#include "math/kernels.h"
+#include "nn/safetensors.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REAL_DTYPE \
+	(sizeof(real) == sizeof(double) ? SAFETENSORS_F64 : SAFETENSORS_F32)
+#define MAX_ENTRIES (5 + OPTIMIZER_MAX_MOMENTS)
+
+struct counters {
+	uint64_t step, updates, wraps, position;
+};
+
+static void add(struct safetensors_entry *entries, size_t *n, const char *name,
+	enum safetensors_dtype dtype, const void *data, size_t count)
+{
+	entries[(*n)++] = (struct safetensors_entry){ .name = (char *)name,
+		.dtype = dtype,
+		.n_dims = 1,
+		.shape = { count },
+		.data = data,
+		.bytes = count * safetensors_dtype_size(dtype) };
+}
+
+/* The blocks of reals, to be written from or read into. */
+static size_t blocks(const struct trainer *t, real *state,
+	struct safetensors_entry *entries)
+{
+	static const char *const moment_names[] = { "moment.0", "moment.1" };
+	const size_t count = t->parameters->count;
+	size_t n = 0;
+
+	add(entries, &n, "parameters", REAL_DTYPE, t->parameters->data, count);
+	if (t->average.data)
+		add(entries, &n, "average", REAL_DTYPE, t->average.data, count);
+	for (size_t i = 0; i < t->optimizer->moments; i++)
+		add(entries, &n, moment_names[i], REAL_DTYPE, t->moments[i],
+			count);
+	add(entries, &n, "states", REAL_DTYPE, state,
+		network_state_count(t->network));
+	return n;
+}
+
+int trainer_save(const struct trainer *t, const char *path,
+	const json_t *metadata, struct error *err)
+{
+	const struct counters counters = { t->step, t->updates, t->wraps,
+		t->position };
+	struct safetensors_entry entries[MAX_ENTRIES];
+	real *state = kernels_alloc(network_state_count(t->network));
+	size_t n = 0;
+	int rc;
+
+	if (!state)
+		return error_set_memory(err, "states",
+			network_state_count(t->network) * sizeof(real));
+	network_get_state(t->network, state);
+	/* Wider types first. */
+	add(entries, &n, "counters", SAFETENSORS_U64, &counters,
+		sizeof(counters) / sizeof(uint64_t));
+	add(entries, &n, "smooth_loss", SAFETENSORS_F64, &t->smooth_loss, 1);
+	n += blocks(t, state, entries + n);
+	rc = safetensors_write(path, metadata, entries, n, err);
+	free(state);
+	return rc;
+}
+
+static int fetch(const struct safetensors *file, const char *path,
+	const struct safetensors_entry *wanted, void *out, struct error *err)
+{
+	const struct safetensors_entry *e = safetensors_find(file,
+		wanted->name);
+
+	if (!e)
+		return error_set_param(err, ERROR_CORRUPT, wanted->name,
+			"%s: tensor %s is missing: another optimizer, or "
+			"averaging on one side only",
+			path, wanted->name);
+	if (e->dtype != wanted->dtype || e->bytes != wanted->bytes)
+		return error_set_param(err, ERROR_CORRUPT, wanted->name,
+			"%s: tensor %s: %s of %zu bytes, expected %s of %zu",
+			path, wanted->name, safetensors_dtype_name(e->dtype),
+			e->bytes, safetensors_dtype_name(wanted->dtype),
+			wanted->bytes);
+	memcpy(out, e->data, e->bytes);
+	return 0;
+}
+
+static int restore(struct trainer *t, const struct safetensors *file,
+	const char *path, real *state, struct error *err)
+{
+	struct safetensors_entry entries[MAX_ENTRIES];
+	struct counters counters;
+	double smooth_loss;
+	size_t n = 0, fixed;
+
+	add(entries, &n, "counters", SAFETENSORS_U64, &counters,
+		sizeof(counters) / sizeof(uint64_t));
+	add(entries, &n, "smooth_loss", SAFETENSORS_F64, &smooth_loss, 1);
+	fixed = n;
+	n += blocks(t, state, entries + n);
+	if (fetch(file, path, &entries[0], &counters, err) < 0 ||
+		fetch(file, path, &entries[1], &smooth_loss, err) < 0)
+		return -1;
+	if (counters.position < t->streams.begin ||
+		counters.position + t->options.seq_length + 1 >
+			t->streams.end)
+		return error_set_param(err, ERROR_CORRUPT, "position",
+			"%s: position %llu of the streams, expected at most "
+			"%zu: another text, batch or seq-length",
+			path, (unsigned long long)counters.position,
+			t->streams.end - t->options.seq_length - 1);
+	/* All sizes first: nothing is half restored. */
+	for (size_t i = fixed; i < n; i++) {
+		const struct safetensors_entry *e =
+			safetensors_find(file, entries[i].name);
+
+		if (e && e->dtype == entries[i].dtype &&
+			e->bytes == entries[i].bytes)
+			continue;
+		return fetch(file, path, &entries[i], NULL, err);
+	}
+	for (size_t i = fixed; i < n; i++)
+		if (fetch(file, path, &entries[i], (void *)entries[i].data,
+			    err) < 0)
+			return -1;
+	t->step = counters.step;
+	t->updates = counters.updates;
+	t->wraps = counters.wraps;
+	t->position = counters.position;
+	t->smooth_loss = smooth_loss;
+	return 0;
+}
+
+static void refresh(void *arg, unsigned member)
+{
+	network_refresh(((struct trainer *)arg)->network, member);
+}
+
+int trainer_load(struct trainer *t, const char *path, struct error *err)
+{
+	struct safetensors file;
+	real *state;
+	int rc;
+
+	if (safetensors_open(&file, path, err) < 0)
+		return -1;
+	state = kernels_alloc(network_state_count(t->network));
+	rc = state ? restore(t, &file, path, state, err) :
+		     error_set_memory(err, "states",
+			     network_state_count(t->network) * sizeof(real));
+	if (rc == 0) {
+		network_set_state(t->network, state);
+		team_run(t->team, refresh, t);
+	}
+	free(state);
+	safetensors_close(&file);
+	return rc;
+}
