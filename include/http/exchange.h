@@ -61,8 +61,8 @@ void exchange_attach(
 void exchange_set_route(struct exchange *x, const char *route);
 const char *exchange_route(const struct exchange *x);
 unsigned exchange_status(const struct exchange *x);
-/* Milliseconds since the request line was read. */
-uint64_t exchange_elapsed(const struct exchange *x);
+/* Seconds since the request line was read. */
+double exchange_elapsed(const struct exchange *x);
 /* Bytes of body that were handed to the socket. */
 uint64_t exchange_bytes_sent(const struct exchange *x);
 

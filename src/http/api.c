@@ -34,7 +34,7 @@ static void ended(void *ctx, const struct exchange *x, bool completed)
 	log_info("request", log_text("method", exchange_method(x)),
 		log_text("path", exchange_path(x)), log_uint("status", status),
 		log_uint("bytes", exchange_bytes_sent(x)),
-		log_uint("ms", exchange_elapsed(x)),
+		log_real("ms", 1e3 * exchange_elapsed(x)),
 		log_text("client", exchange_peer(x)),
 		log_text("request", exchange_id(x)));
 }

@@ -116,9 +116,9 @@ unsigned exchange_status(const struct exchange *x)
 	return x->status;
 }
 
-uint64_t exchange_elapsed(const struct exchange *x)
+double exchange_elapsed(const struct exchange *x)
 {
-	return uv_now(x->server->loop) - x->started;
+	return (double)(uv_hrtime() - x->started) / 1e9;
 }
 
 uint64_t exchange_bytes_sent(const struct exchange *x)
@@ -325,7 +325,7 @@ void *exchange_open(
 		return NULL;
 	x->server = server;
 	x->connection = connection;
-	x->started = uv_now(x->server->loop);
+	x->started = uv_hrtime();
 	x->route = "";
 	x->query = "";
 	x->uri_too_long = strlen(uri) > x->server->o.max_url;
@@ -346,7 +346,7 @@ void *exchange_open(
 	if (x->wire) {
 		x->wire->exchange = x;
 		x->wire->phase = CONNECTION_BODY;
-		x->wire->since = x->started;
+		x->wire->since = uv_now(x->server->loop);
 	}
 	return x;
 }

@@ -50,7 +50,7 @@ struct exchange {
 	bool watched;
 	bool left;   /* the client is gone */
 	bool closed; /* on_close has run */
-	uint64_t started;
+	uint64_t started; /* uv_hrtime */
 	char id[24];
 	char *uri; /* owned; cut at '?' */
 	const char *query;

@@ -131,7 +131,7 @@ void measures_exchange(struct api *a, const struct exchange *x)
 		metrics_series(m, MEASURE_REQUESTS, route, class - 1), 1);
 	metrics_observe(m, MEASURE_REQUEST_SECONDS,
 		metrics_series(m, MEASURE_REQUEST_SECONDS, route, 0),
-		(double)exchange_elapsed(x) / 1e3);
+		exchange_elapsed(x));
 	metrics_add(m, MEASURE_BYTES_SENT, 0, (double)exchange_bytes_sent(x));
 }
 

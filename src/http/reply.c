@@ -132,7 +132,7 @@ unsigned reply_status(const struct error *err)
 
 void reply_json(struct exchange *x, unsigned status, json_t *json)
 {
-	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	char *text = json ? json_dumps(json, REPLY_JSON) : NULL;
 
 	json_decref(json);
 	if (!text) {

@@ -383,7 +383,7 @@ static void first_token(struct sample *s)
 		return;
 	s->told_first = true;
 	metrics_observe(s->api->metrics, MEASURE_FIRST_TOKEN_SECONDS, 0,
-		(double)exchange_elapsed(s->x) / 1e3);
+		exchange_elapsed(s->x));
 }
 
 /* Into the pending frame; a frame is of one choice. */

@@ -137,24 +137,25 @@ json_t *sample_answer(struct sample *s)
 {
 	const struct generate_result *r = generate_result(s->request);
 	const struct registry_entry *model = generate_model(s->request);
-	const char *session = generate_session_id(s->request);
 	char seed[24];
-	json_t *json;
+	json_t *json, *rest;
 
 	snprintf(seed, sizeof(seed), "%llu", (unsigned long long)r->seed);
-	json = json_pack("{s:s, s:s, s:I, s:s, s:s?, s:I, s:s, s:o, s:o, s:s}",
-		"id", s->id, "object", "sample", "created",
-		(json_int_t)s->created, "model", model->name, "session",
-		session, "position", (json_int_t)r->position, "seed", seed,
-		"usage", usage(r), "timings", timings(r), "system_fingerprint",
+	json = json_pack("{s:s, s:s, s:I, s:s, s:s?, s:I}", "id", s->id,
+		"object", "sample", "created", (json_int_t)s->created, "model",
+		model->name, "session", generate_session_id(s->request),
+		"position", (json_int_t)r->position);
+	rest = json_pack("{s:s, s:o, s:o, s:s}", "seed", seed, "usage",
+		usage(r), "timings", timings(r), "system_fingerprint",
 		model->system_fingerprint);
-	if (!json)
-		return NULL;
-	if (r->kernels_changed)
-		json_object_set_new(json, "kernels_changed", json_true());
-	describe_choice(&s->choices[0], json);
 	if (s->params.n > 1)
 		json_object_set_new(json, "choices", describe_choices(s));
+	else
+		describe_choice(&s->choices[0], json);
+	json_object_update(json, rest);
+	json_decref(rest);
+	if (r->kernels_changed)
+		json_object_set_new(json, "kernels_changed", json_true());
 	return json;
 }
 
