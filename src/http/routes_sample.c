@@ -322,10 +322,10 @@ static enum generate_finish outcome(const struct sample *s)
 {
 	const struct generate_result *r = generate_result(s->request);
 
+	if (s->cancelled || r->error.code == ERROR_CANCELLED)
+		return GENERATE_CANCELLED;
 	if (r->error.code)
 		return GENERATE_FAILED;
-	if (s->cancelled || !s->choices[0].ended)
-		return GENERATE_CANCELLED;
 	return s->choices[0].finish;
 }
 
@@ -355,11 +355,10 @@ static void answer_whole(struct sample *s)
 {
 	const struct generate_result *r = generate_result(s->request);
 
-	if (r->error.code)
+	if (s->stopping)
+		reply_refuse(s->x, 503, "unavailable", "", SAMPLE_STOPPED);
+	else if (r->error.code)
 		reply_error(s->x, &r->error);
-	else if (s->stopping)
-		reply_refuse(s->x, 503, "unavailable", "",
-			"the server stopped before the generation ended");
 	else
 		reply_json(s->x, 200, sample_answer(s));
 }

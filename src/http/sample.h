@@ -70,6 +70,8 @@ struct sample {
 	struct sample_choice choices[GENERATE_MAX_CHOICES];
 };
 
+#define SAMPLE_STOPPED "the server stopped before the generation ended"
+
 /* Room that any one frame fits in, escapes and log-probabilities included. */
 #define SAMPLE_FRAME_ROOM (96u << 10)
 

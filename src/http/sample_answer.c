@@ -254,16 +254,16 @@ bool sample_echo(struct sample *s)
 void sample_send_last(struct sample *s)
 {
 	const struct generate_result *r = generate_result(s->request);
+	bool failed = r->error.code && r->error.code != ERROR_CANCELLED;
 	json_t *json = NULL, *error = NULL;
 	struct error stopping;
 
-	error_set(&stopping, ERROR_UNAVAILABLE,
-		"the server stopped before the generation ended");
-	if (r->error.code)
+	error_set(&stopping, ERROR_UNAVAILABLE, SAMPLE_STOPPED);
+	if (failed)
 		error = reply_error_object(&r->error, exchange_id(s->x));
 	else if (s->stopping)
 		error = reply_error_object(&stopping, exchange_id(s->x));
-	if (!r->error.code)
+	if (!failed)
 		json = sample_answer(s);
 	if (json && error)
 		json_object_update(json, error);
