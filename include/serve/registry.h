@@ -26,6 +26,7 @@ struct registry_entry {
 	struct tokenizer *tokenizer;
 	uint64_t fingerprint;	     /* of architecture and tensors */
 	char fingerprint_text[17];   /* the same in hexadecimal */
+	char system[32];	     /* weights-kernels: same bits if equal */
 	char system_fingerprint[64]; /* fingerprint-weights-kernels */
 	char *training;		     /* the summary as JSON text, or NULL */
 	int64_t created;	     /* the file's time, Unix seconds */
@@ -41,6 +42,7 @@ struct registry_options {
 	const char *const *paths; /* [n_paths] single files */
 	size_t n_paths;
 	const char *default_name; /* or NULL: the first by name */
+	enum weight_type weights; /* that models are packed as */
 };
 
 /*
@@ -60,6 +62,8 @@ struct registry_entry *registry_get(
 	struct registry *r, const char *name, struct error *err);
 struct registry_entry *registry_ref(struct registry_entry *e);
 void registry_unref(struct registry_entry *e); /* NULL is fine */
+/* It was unloaded or replaced: finish with it. Any thread. */
+bool registry_retired(const struct registry_entry *e);
 
 /* References to all entries, sorted by name: the caller unrefs each and frees
  * the array. Any thread. */
