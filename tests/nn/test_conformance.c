@@ -295,6 +295,8 @@ static void check_slots(
 	expected = kernels_alloc(STEPS * f->vocab);
 	got = kernels_alloc(STEPS * f->vocab);
 	alone(&in, tokens, expected);
+	if (f->vocab > 1000)
+		stride = 31;
 	for (size_t slot = 0; slot < SLOTS; slot += stride) {
 		among(&in, tokens, SLOTS, slot, got);
 		assert_memory_equal(expected, got, bytes);
