@@ -25,6 +25,8 @@ struct network_options {
 	double dropout_input;  /* of the embedding; needs one */
 	double dropout_layers; /* between layers */
 	double dropout_output; /* before the output layer */
+	double dropout_hidden; /* of single weights of W_hh, one mask a chunk
+				* (DropConnect; Merity et al. 2017) */
 	uint64_t seed;         /* of the masks */
 };
 
@@ -65,8 +67,9 @@ void network_backward(struct network *n, const struct network_chunk *c,
 /* Make the state at the chunk's end the next chunk's start. */
 void network_carry(struct network *n, const struct network_chunk *c,
 	unsigned member);
-/* Pack the parameters anew after an update. Has a barrier at its end. */
-void network_refresh(struct network *n, unsigned member);
+/* Pack the parameters anew after an update; `step` picks the mask of W_hh.
+ * Has barriers, one at its end. */
+void network_refresh(struct network *n, uint64_t step, unsigned member);
 
 /* Sum of the last forward's losses in nats, in fixed order; outside team_run. */
 double network_loss(const struct network *n, const struct network_chunk *c);

@@ -40,7 +40,7 @@ struct trainer_options {
 	enum clip_mode clip;
 	double clip_threshold;
 	enum loss_scale loss_scale;
-	double dropout_input, dropout_layers, dropout_output;
+	double dropout_input, dropout_layers, dropout_output, dropout_hidden;
 	bool reset_at_end; /* states to zero when the data starts again */
 	enum schedule schedule;
 	double schedule_decay;  /* EPOCH_DECAY: factor per epoch … */

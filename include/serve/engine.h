@@ -8,6 +8,7 @@
 #ifndef SERVE_ENGINE_H
 #define SERVE_ENGINE_H
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "serve/generate.h"
 
@@ -62,5 +63,13 @@ struct engine_stats {
 	size_t slots_active, slots_paused, queued;
 };
 void engine_stats(const struct engine *e, struct engine_stats *s);
+
+/* Append the engine's own metrics (batch sizes, times in the queue and of
+ * commits) in Prometheus text; 0, or -1 when out is full. Any thread. */
+int engine_metrics(const struct engine *e, struct buf *out);
+
+/* Models were unloaded: threads let go of those that they don't use now (and of
+ * others when their last sequence ends). Any thread. */
+void engine_forget(struct engine *e);
 
 #endif

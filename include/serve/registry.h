@@ -60,6 +60,8 @@ struct registry_entry *registry_get(
 	struct registry *r, const char *name, struct error *err);
 struct registry_entry *registry_ref(struct registry_entry *e);
 void registry_unref(struct registry_entry *e); /* NULL is fine */
+/* It was unloaded or replaced: finish with it. Any thread. */
+bool registry_retired(const struct registry_entry *e);
 
 /* References to all entries, sorted by name: the caller unrefs each and frees
  * the array. Any thread. */

@@ -77,11 +77,16 @@ struct session {
  * SESSION_METADATA_MAX and widths are checked. */
 int session_encode(const struct session_info *info,
 	const struct session_state *state, struct buf *blob, struct error *err);
-/* ERROR_CORRUPT (checksum, lengths, values not finite or |h| > 1) or
- * ERROR_UNSUPPORTED (a newer version), naming why. state may be NULL. On
- * success the caller releases both. */
+/* ERROR_CORRUPT (checksum, lengths, values not finite) or ERROR_UNSUPPORTED (a
+ * newer version), naming why. state may be NULL, else it is initialised here.
+ * On success the caller releases both. */
 int session_decode(const void *blob, size_t len, struct session_info *info,
 	struct session_state *state, struct error *err);
+
+/* Whether the model can go on from it: sizes, tokens below the vocabulary,
+ * |h| <= 1. ERROR_CORRUPT names what is not so. */
+int session_state_check(const struct session_state *state,
+	const struct registry_entry *model, struct error *err);
 
 enum session_durability {
 	SESSION_DURABLE, /* done after COMMIT: `request` */

@@ -24,6 +24,8 @@
 #define VALIDATION_ROWS 32
 #define VALIDATION_WARM 256
 
+#define MIN_FLOPS_PER_THREAD 5e7 /* a millisecond, barriers cost less */
+
 struct run {
 	struct train_options o;
 	struct options table;
@@ -218,6 +220,25 @@ static uint64_t last_step(const struct run *r, size_t chunks)
 	return by_epochs;
 }
 
+/* Members that a chunk keeps busy: threads that wait for each other more than
+ * they compute only make it slower. About 6 operations for each parameter and
+ * token. */
+static unsigned threads(const struct run *r)
+{
+	const double work = 6.0 * (double)r->model.parameters.count *
+		(double)(r->o.batch * r->o.seq_length);
+	const double useful = work / MIN_FLOPS_PER_THREAD;
+	unsigned all = team_default_size();
+
+	if (r->o.threads)
+		return (unsigned)r->o.threads;
+	if (r->o.batch < all)
+		all = (unsigned)r->o.batch;
+	if (useful < all)
+		all = (unsigned)useful;
+	return all ? all : 1;
+}
+
 static int open_trainer(struct run *r, struct error *err)
 {
 	struct trainer_options options;
@@ -232,9 +253,7 @@ static int open_trainer(struct run *r, struct error *err)
 	train_options_trainer(&r->o, chunks, &options);
 	r->last_step = last_step(r, chunks);
 	r->best = INFINITY;
-	if (team_open(&r->team,
-		    r->o.threads ? (unsigned)r->o.threads : team_default_size(),
-		    err) < 0 ||
+	if (team_open(&r->team, threads(r), err) < 0 ||
 		trainer_open(&r->trainer, &r->model.parameters, &r->training,
 			&options, r->team, err) < 0)
 		return -1;
@@ -360,7 +379,7 @@ static int sample(struct run *r, uint64_t step, struct error *err)
 	request.arg = &text;
 	sampler_defaults(&options);
 	options.temperature = r->o.temperature;
-	if (model_open(&m, &r->model.parameters, err) < 0 ||
+	if (model_open(&m, &r->model.parameters, WEIGHTS_F32, err) < 0 ||
 		text_sampler_open(&s, m, r->corpus.tokenizer, err) < 0)
 		goto out;
 	state = kernels_alloc(model_state_floats(m));

@@ -19,6 +19,7 @@ static int cmd_version(int argc, char **argv);
 static int cmd_help(int argc, char **argv);
 
 static const struct command commands[] = {
+	{ "serve", cmd_serve, "serve models over HTTP" },
 	{ "train", cmd_train, "train a model on a text" },
 	{ "sample", cmd_sample, "generate text from a model" },
 	{ "eval", cmd_eval, "measure a model on a text" },

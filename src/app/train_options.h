@@ -50,6 +50,7 @@ struct train_options {
 	double clip_threshold, schedule_decay, schedule_after, final_rate;
 	uint64_t warmup_steps;
 	double dropout, dropout_input, dropout_layers, dropout_output;
+	double dropout_hidden;
 	bool reset_at_end;
 	double averaging;
 

@@ -145,6 +145,7 @@ static void free_buffers(void)
 	free(shared.writing);
 	shared.waiting = shared.writing = NULL;
 	shared.n_waiting = shared.size = 0;
+	shared.unreported = 0;
 }
 
 /* With the lock held: threads that log already may be running. */

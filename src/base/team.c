@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SPIN_NS 200000 /* a serial part of a chunk; a wake-up costs 50 us */
+#define SPIN_NS 50000
 #define SPINS_PER_CLOCK 32 /* pauses between two looks at the clock */
 #define MAX_SIZE 4096
 

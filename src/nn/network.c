@@ -15,9 +15,9 @@ static real *reals(struct network *n, size_t count)
 static int open_packed(struct network *n, struct packed *p, size_t k,
 	size_t width, struct error *err)
 {
-	if (packed_open(p, k, width, err) < 0)
+	if (packed_open(p, WEIGHTS_F32, k, width, err) < 0)
 		return -1;
-	n->bytes += p->panels * n->k->panel * k * sizeof(real);
+	n->bytes += p->bytes;
 	return 0;
 }
 
@@ -75,6 +75,9 @@ static int open_layer(struct network *n, size_t l, struct error *err)
 			goto memory;
 	if (drops(top ? &n->drop_output : &n->drop_layers) &&
 		!(layer->dropped = reals(n, rows * h)))
+		goto memory;
+	if (drops(&n->drop_hidden) &&
+		!(layer->thinned = reals(n, n->width * h)))
 		goto memory;
 	return 0;
 memory:
@@ -177,7 +180,7 @@ static int check(const struct parameters *p, const struct network_options *o,
 
 static void refresh_member(void *arg, unsigned member)
 {
-	network_refresh(arg, member);
+	network_refresh(arg, 0, member);
 }
 
 int network_open(struct network **out, const struct parameters *p,
@@ -203,6 +206,7 @@ int network_open(struct network **out, const struct parameters *p,
 		n->drop_input = dropout_of(o->dropout_input);
 		n->drop_layers = dropout_of(o->dropout_layers);
 		n->drop_output = dropout_of(o->dropout_output);
+		n->drop_hidden = dropout_of(o->dropout_hidden);
 	}
 	for (size_t l = 0; l < n->arch.layers; l++)
 		if (open_layer(n, l, err) < 0)
@@ -229,6 +233,7 @@ static void close_layer(struct network_layer *l)
 	free(l->product);
 	free(l->saved);
 	free(l->dropped);
+	free(l->thinned);
 	for (size_t s = 0; s < CELL_MAX_STATES; s++)
 		free(l->states[s]);
 }
@@ -321,15 +326,50 @@ static void pack_share(const struct network *n, struct packed *p, const real *w,
 	n->k->pack(p, w, transposed ? p->k : p->n, transposed, begin, end);
 }
 
+/* Sites of masks: 0..L are activations, these come after. */
+#define HIDDEN_SITE (ARCHITECTURE_MAX_LAYERS + 1)
+
+void network_thin(const struct network *n, size_t l, size_t begin, size_t end,
+	const real *w, real *out)
+{
+	const size_t h = n->arch.hidden;
+
+	for (size_t i = begin; i < end; i++)
+		n->k->dropout(out + i * h, w + i * h, h, n->options.seed,
+			(uint32_t)(HIDDEN_SITE + l),
+			n->mask_step * n->width + i, n->drop_hidden.threshold,
+			n->drop_hidden.scale);
+}
+
+/* The weights that the hidden products use until the next refresh. */
+static void thin(struct network *n, uint64_t step, unsigned member)
+{
+	size_t begin, end;
+
+	if (!n->layers[0].thinned)
+		return;
+	if (member == 0)
+		n->mask_step = step;
+	team_barrier(n->team, member);
+	team_share(n->team, member, n->width, 1, &begin, &end);
+	for (size_t l = 0; l < n->arch.layers; l++)
+		network_thin(n, l, begin, end, n->layers[l].w_hh,
+			n->layers[l].thinned);
+	team_barrier(n->team, member);
+}
+
 /* Forward products want PyTorch's [out, in] transposed, backward ones as it
  * is. */
-void network_refresh(struct network *n, unsigned member)
+void network_refresh(struct network *n, uint64_t step, unsigned member)
 {
+	thin(n, step, member);
 	for (size_t l = 0; l < n->arch.layers; l++) {
 		struct network_layer *layer = &n->layers[l];
+		const real *w_hh = layer->thinned ? layer->thinned :
+						    layer->w_hh;
 
-		pack_share(n, &layer->hidden, layer->w_hh, true, member);
-		pack_share(n, &layer->hidden_back, layer->w_hh, false, member);
+		pack_share(n, &layer->hidden, w_hh, true, member);
+		pack_share(n, &layer->hidden_back, w_hh, false, member);
 		pack_share(n, &layer->input, layer->w_ih, true, member);
 		pack_share(n, &layer->input_back, layer->w_ih, false, member);
 		if (member != 0)

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#define OUTPUT_UNIT 24 /* rows of a weight gradient: whole tiles to a member */
+
 /* d_above = what the output layer sends to the top layer's h. */
 static void from_output(struct network *n, const struct network_chunk *c,
 	size_t begin, size_t end)
@@ -101,7 +103,7 @@ static void weight(struct network *n, size_t rows, const real *g, size_t out,
 {
 	size_t begin, end;
 
-	team_share(n->team, member, out, 24, &begin, &end);
+	team_share(n->team, member, out, OUTPUT_UNIT, &begin, &end);
 	if (begin < end)
 		n->k->outer(rows, g, out, begin, end, x, in, in, d, in,
 			accumulate, n->work[member]);
@@ -172,6 +174,28 @@ static void input_gradients(struct network *n, const struct network_chunk *c,
 	n->k->product(&p, begin, end);
 }
 
+/* What a mask took from W_hh it takes from its gradient. Packed copies are no
+ * longer needed: the thinned weights' place holds the new gradient. */
+static void thinned_weight(struct network *n, size_t l, size_t rows,
+	const real *g, struct parameters *grads, bool accumulate,
+	unsigned member)
+{
+	const size_t h = n->arch.hidden;
+	struct network_layer *layer = &n->layers[l];
+	real *d = gradient(n, grads, layer->w_hh);
+	real *fresh = layer->thinned;
+	size_t begin, end;
+
+	weight(n, rows, g, n->width, layer->states[0], h, fresh, false, member);
+	team_share(n->team, member, n->width, OUTPUT_UNIT, &begin, &end);
+	network_thin(n, l, begin, end, fresh, fresh);
+	if (accumulate)
+		n->k->add(d + begin * h, fresh + begin * h, (end - begin) * h);
+	else
+		memcpy(d + begin * h, fresh + begin * h,
+			(end - begin) * h * sizeof(real));
+}
+
 static void layer_gradients(struct network *n, const struct network_chunk *c,
 	size_t l, struct parameters *grads, bool accumulate, unsigned member)
 {
@@ -179,8 +203,11 @@ static void layer_gradients(struct network *n, const struct network_chunk *c,
 	struct network_layer *layer = &n->layers[l];
 	const real *g = layer->product ? layer->product : layer->gates;
 
-	weight(n, rows, g, n->width, layer->states[0], h,
-		gradient(n, grads, layer->w_hh), accumulate, member);
+	if (layer->thinned)
+		thinned_weight(n, l, rows, g, grads, accumulate, member);
+	else
+		weight(n, rows, g, n->width, layer->states[0], h,
+			gradient(n, grads, layer->w_hh), accumulate, member);
 	if (l)
 		weight(n, rows, layer->gates, n->width,
 			network_output(n, l - 1), h,

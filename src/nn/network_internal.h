@@ -23,6 +23,7 @@ struct network_layer {
 	real *saved;               /* [T * B, saved * H] */
 	real *states[CELL_MAX_STATES]; /* [(T + 1) * B, H]; block 0 carried */
 	real *dropped; /* [T * B, H] h after dropout, or NULL */
+	real *thinned; /* [GH, H] w_hh after dropout, or NULL */
 };
 
 struct network {
@@ -53,6 +54,8 @@ struct network {
 	real **work;   /* [members] of kernels_outer_work */
 
 	struct network_dropout drop_input, drop_layers, drop_output;
+	struct network_dropout drop_hidden;
+	uint64_t mask_step; /* of the mask of W_hh in use */
 	size_t bytes;
 };
 
@@ -72,6 +75,10 @@ void network_product(const struct network *n, const struct product *whole,
 void network_dropout(const struct network *n, const struct network_dropout *d,
 	size_t site, const struct network_chunk *c, size_t begin, size_t end,
 	size_t width, const real *x, real *y);
+
+/* Rows [begin, end) of w [GH, H] through layer l's mask of W_hh. */
+void network_thin(const struct network *n, size_t l, size_t begin, size_t end,
+	const real *w, real *out);
 
 /* What feeds layer l, and what layer l hands on: after dropout if any. */
 static inline const real *network_output(const struct network *n, size_t l)

@@ -67,6 +67,7 @@ int trainer_open(struct trainer **out, struct parameters *p,
 		.dropout_input = o->dropout_input,
 		.dropout_layers = o->dropout_layers,
 		.dropout_output = o->dropout_output,
+		.dropout_hidden = o->dropout_hidden,
 		.seed = o->seed,
 	};
 	struct trainer *t;
@@ -208,7 +209,7 @@ static void update(void *arg, unsigned member)
 	if (t->average.data)
 		average(t, begin, end);
 	team_barrier(t->team, member);
-	network_refresh(t->network, member);
+	network_refresh(t->network, t->updates, member);
 }
 
 static double norm(const struct trainer *t)

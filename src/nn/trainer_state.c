@@ -143,7 +143,9 @@ static int restore(struct trainer *t, const struct safetensors *file,
 
 static void refresh(void *arg, unsigned member)
 {
-	network_refresh(((struct trainer *)arg)->network, member);
+	struct trainer *t = arg;
+
+	network_refresh(t->network, t->updates, member);
 }
 
 int trainer_load(struct trainer *t, const char *path, struct error *err)

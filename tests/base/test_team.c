@@ -3,16 +3,11 @@
 #include "base/cgroup.h"
 
 #include <float.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
+#include "test.h"
 
 #define ROUNDS 2000
 #define MAX_MEMBERS 8
@@ -95,8 +90,7 @@ static void test_open_and_close_unused(void **state)
 		team_close(team);
 	}
 	assert_int_equal(team_open(&team, 0, &err), -1);
-	assert_int_equal(err.code, ERROR_INVALID);
-	assert_string_equal(err.message, "threads is 0, expected 1 to 4096");
+	assert_error(err, ERROR_INVALID, "threads is 0, expected 1 to 4096");
 }
 
 static void test_shares_cover_once(void **state)

@@ -13,17 +13,17 @@
 #include <string.h>
 
 #define MUTATIONS 4000
-#define MAX_INPUT (64u << 10)
-#define MAX_SEEDS 1000
+#define INPUT_MAX (64u << 10)
+#define SEEDS_MAX 1000
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct seed {
-	uint8_t *data; /* [MAX_INPUT] */
+	uint8_t *data; /* [INPUT_MAX] */
 	size_t size;
 };
 
-static struct seed seeds[MAX_SEEDS + 1];
+static struct seed seeds[SEEDS_MAX + 1];
 static size_t n_seeds;
 
 /* Malloced to its size, so that a read past its end is seen. */
@@ -42,9 +42,9 @@ static void add_seed(const char *bytes, size_t len)
 {
 	struct seed *s = &seeds[n_seeds];
 
-	if (len > MAX_INPUT || n_seeds > MAX_SEEDS)
+	if (len > INPUT_MAX || n_seeds > SEEDS_MAX)
 		return;
-	s->data = malloc(MAX_INPUT);
+	s->data = malloc(INPUT_MAX);
 	if (!s->data)
 		abort();
 	memcpy(s->data, bytes, len);
@@ -67,7 +67,7 @@ static void load_corpus(const char *dir)
 	for (int i = 0; i < n; i++) {
 		snprintf(path, sizeof(path), "%s/%s", dir, names[i]->d_name);
 		if (names[i]->d_name[0] != '.' &&
-			file_read(path, MAX_INPUT, &data, &len, NULL) == 0) {
+			file_read(path, INPUT_MAX, &data, &len, NULL) == 0) {
 			add_seed(data, len);
 			free(data);
 		}
@@ -92,7 +92,7 @@ static size_t mutate(uint8_t *data, size_t size, struct philox r)
 		data[at] = telling[r.v[3] % sizeof(telling)];
 		return size;
 	case 2:
-		if (size == MAX_INPUT)
+		if (size == INPUT_MAX)
 			return size;
 		memmove(data + at + 1, data + at, size - at);
 		data[at] = (uint8_t)r.v[3];
@@ -111,7 +111,7 @@ static size_t mutate(uint8_t *data, size_t size, struct philox r)
 int main(int argc, char **argv)
 {
 	char corpus[4096], *name = basename(argv[0]);
-	uint8_t *work = malloc(MAX_INPUT);
+	uint8_t *work = malloc(INPUT_MAX);
 
 	if (!work)
 		return 1;
@@ -128,8 +128,7 @@ int main(int argc, char **argv)
 
 		memcpy(work, s->data, size);
 		for (uint32_t k = 0; k <= i / n_seeds % 8; k++)
-			size = mutate(work, size,
-				rng_block(1, RNG_SEED, i, k));
+			size = mutate(work, size, rng_block(1, RNG_SEED, i, k));
 		run(work, size);
 	}
 	for (size_t i = 0; i < n_seeds; i++)

@@ -27,18 +27,18 @@ struct form {
 	bool tied;
 	enum bias_mode bias;
 	double dropout;
-	double dropout_input;
+	double dropout_input, dropout_hidden;
 	unsigned threads;
 };
 
 static const struct form forms[] = {
-	{ 5, 7, 1, 0, false, BIAS_DOUBLE, 0, 0, 1 },
-	{ 5, 6, 2, 0, false, BIAS_SINGLE, 0, 0, 2 },
-	{ 6, 5, 3, 4, false, BIAS_DOUBLE, 0, 0, 2 },
-	{ 7, 6, 2, 6, true, BIAS_DOUBLE, 0.4, 0, 1 },
+	{ 5, 7, 1, 0, false, BIAS_DOUBLE, 0, 0, 0, 1 },
+	{ 5, 6, 2, 0, false, BIAS_SINGLE, 0, 0, 0, 2 },
+	{ 6, 5, 3, 4, false, BIAS_DOUBLE, 0, 0, 0.5, 2 },
+	{ 7, 6, 2, 6, true, BIAS_DOUBLE, 0.4, 0, 0.3, 1 },
 	/* More words than rows of the chunk: no table of products. */
-	{ 40, 5, 2, 5, true, BIAS_DOUBLE, 0.3, 0, 2 },
-	{ 40, 4, 1, 9, false, BIAS_DOUBLE, 0, 0.5, 1 },
+	{ 40, 5, 2, 5, true, BIAS_DOUBLE, 0.3, 0, 0, 2 },
+	{ 40, 4, 1, 9, false, BIAS_DOUBLE, 0, 0.5, 0, 1 },
 };
 
 struct run {
@@ -51,7 +51,7 @@ static void member(void *arg, unsigned i)
 {
 	struct run *r = arg;
 
-	network_refresh(r->network, i);
+	network_refresh(r->network, 2, i);
 	network_forward(r->network, &r->chunk, i);
 	if (r->gradients)
 		network_backward(r->network, &r->chunk, r->gradients, false, i);
@@ -80,6 +80,7 @@ static void check_form(const char *cell, const struct form *f)
 		.dropout_input = f->dropout_input,
 		.dropout_layers = f->dropout,
 		.dropout_output = f->dropout,
+		.dropout_hidden = f->dropout_hidden,
 		.seed = 3 };
 	uint32_t inputs[STEPS * ROWS], targets[STEPS * ROWS];
 	struct parameters p, g;

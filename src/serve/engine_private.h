@@ -1,0 +1,99 @@
+/* What the engine's files share; see engine.c for who owns what. */
+#ifndef SERVE_ENGINE_PRIVATE_H
+#define SERVE_ENGINE_PRIVATE_H
+
+#include "base/metrics.h"
+#include "serve/engine.h"
+#include "serve/request.h"
+#include "serve/scheduler.h"
+#include "serve/sequence.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* A model that a thread steps: its working memory there. */
+struct lane {
+	struct registry_entry *model; /* a reference, or NULL: free */
+	struct model_scratch *scratch;
+	struct sampler *sampler;
+	real *logits; /* [batch, vocab] */
+	size_t sequences;
+	size_t cursor; /* of scheduler_plan */
+};
+
+struct engine_thread {
+	struct engine *engine;
+	pthread_t thread;
+	bool started;
+	struct queue *inbox;
+	atomic_size_t load; /* slots asked of it, waiting or active */
+
+	pthread_mutex_t lock; /* guards kicked alone */
+	pthread_cond_t cond;
+	bool kicked;
+
+	/* The thread's own from here on. */
+	struct generate_request *waiting, **waiting_end;
+	size_t n_waiting;
+	struct sequence **active; /* [n_active] of limits.slots */
+	size_t n_active;
+	struct scheduler_slot *slots; /* [limits.slots] as planned on */
+	struct scheduler_turn *turns; /* [limits.batch] */
+	struct lane *lanes;	      /* [n_lanes] */
+	size_t n_lanes;
+	uint32_t *tokens;	/* [limits.batch] rows of one model step */
+	real **states;		/* [limits.batch] */
+	real **logits;		/* [limits.batch] */
+	struct sequence **rows; /* [limits.batch] */
+	int64_t now;		/* monotonic ns, of this round */
+	bool published;		/* events since the last wake */
+	size_t told_active, told_paused; /* in the engine's sums */
+};
+
+enum engine_metric { BATCH_SIZE, QUEUE_SECONDS, COMMIT_SECONDS };
+
+struct engine {
+	struct scheduler_limits limits;
+	void (*wake)(void *arg);
+	void *wake_arg;
+	struct metrics *metrics;
+	size_t n_threads;
+	struct engine_thread *threads; /* [n_threads] */
+
+	_Atomic(struct generate_request *) ready; /* a stack, newest first */
+	atomic_bool draining, cancelling, stopping;
+	atomic_size_t queued;
+
+	pthread_mutex_t lock; /* with idle: for the last end */
+	pthread_cond_t idle;
+	atomic_size_t active;
+
+	atomic_ullong steps, n_rows, prompt_tokens, generated_tokens;
+	atomic_ullong requests, cancelled, rejected, failed;
+	atomic_size_t slots_active, slots_paused;
+};
+
+/* engine.c */
+void engine_kick_thread(struct engine_thread *t);
+
+/* engine_end.c: put a request into the ready list, if it has got events since
+ * it was last put there; who woke the reader for those before need not know. */
+void engine_publish_new(struct engine_thread *t, struct generate_request *r);
+/* The request has left its slots: commit or let go of its session, then put
+ * ENDED. error NULL leaves what result.error says. `state` is what the session advances to, NULL
+ * to leave it. The thread touches the request no more. */
+void engine_end(struct engine_thread *t, struct generate_request *r,
+	const struct error *error, const struct session_state *state);
+
+/* lane.c */
+int lane_find(struct engine_thread *t, struct registry_entry *model,
+	size_t *index, struct error *err);
+/* Close lanes that nobody uses and whose model was retired; or all. */
+void lanes_trim(struct engine_thread *t, bool all);
+/* One step of a lane: `turns` of the scheduler. */
+void lane_step(struct engine_thread *t, struct lane *lane, size_t n_turns);
+
+/* engine_thread.c */
+void *engine_thread_main(void *arg);
+
+#endif
