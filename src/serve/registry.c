@@ -214,7 +214,7 @@ static int publish(
 
 int registry_load(struct registry *r, const char *path, struct error *err)
 {
-	struct registry_entry *e;
+	struct registry_entry *e = NULL;
 
 	if (load(&e, path, err) < 0)
 		return -1;
