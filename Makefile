@@ -59,7 +59,7 @@ LIBS_ALL += $(LDLIBS)
 # instruction set with -DISA=..., into const tables chosen at start.
 VECTOR_DIRS := src/math/kernels src/nn/cells src/nn/optimizers
 ifeq ($(ARCH),x86_64)
-ISAS := generic avx2 avx512
+ISAS := generic avx2 avx512 avx512vnni
 else
 ISAS := generic
 endif
@@ -67,6 +67,7 @@ ISA_CFLAGS_generic :=
 ISA_CFLAGS_avx2 := -mavx2 -mfma -mtune=haswell
 ISA_CFLAGS_avx512 := -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma \
 	-mtune=icelake-server -mprefer-vector-width=512
+ISA_CFLAGS_avx512vnni := $(ISA_CFLAGS_avx512) -mavx512vnni
 
 VECTOR_SRCS := $(sort $(wildcard $(addsuffix /*.c,$(VECTOR_DIRS))))
 SRCS := $(sort $(wildcard src/*/*.c))
@@ -123,10 +124,12 @@ toolchain:
 			"'make deps' installs what the build needs" >&2; \
 		exit 1; }
 
+# Nobody fuzzes kernels, and clang takes minutes to instrument them.
+C_ISA := $(if $(filter fuzz,$(VARIANT)),$(filter-out -fsanitize=%,$(C_ALL)),$(C_ALL))
 define isa_rule
 $(B)/%.$(1).o: src/%.c $(STAMP) | toolchain
 	@mkdir -p $$(@D)
-	$$(call say,CC)$$(CC) $$(CPP_ALL) $$(C_ALL) $$(ISA_CFLAGS_$(1)) -DISA=$(1) -DISA_$(1) -c -o $$@ $$<
+	$$(call say,CC)$$(CC) $$(CPP_ALL) $$(C_ISA) $$(ISA_CFLAGS_$(1)) -DISA=$(1) -DISA_$(1) -c -o $$@ $$<
 endef
 $(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
 

@@ -27,13 +27,13 @@ struct api_options {
 	const char *kernels;	    /* name of the kernel set that runs */
 	const char *const *origins; /* [n_origins] borrowed, see origin.h */
 	size_t n_origins;
-	const char *const *hosts; /* [n_hosts] borrowed */
+	/* Names that a Host header may have besides loopback's. With none, any
+	 * may reach a server that isn't on loopback. [n_hosts] borrowed */
+	const char *const *hosts;
 	size_t n_hosts;
-	bool check_host;     /* refuse a Host that is neither loopback's nor
-			      * in hosts */
-	size_t max_body;     /* bytes of a request's body */
-	uint64_t max_length; /* tokens that one choice may ask for */
-	uint64_t heartbeat;  /* ms between comments on an idle stream */
+	size_t max_body;	/* bytes of a request's body */
+	uint64_t max_length;	/* tokens that one choice may ask for */
+	uint64_t heartbeat;	/* ms between comments on an idle stream */
 	uint64_t queue_timeout; /* ms that a request may wait for a slot */
 	uint64_t run_timeout;	/* ms that one may run; 0 = any */
 	unsigned workers;

@@ -36,8 +36,8 @@ void exchange_take_body(struct exchange *x, struct buf *body);
 void exchange_expect(struct exchange *x, size_t max_body, bool keep);
 
 /* A header of the answer; both texts are copied. Before the answer. */
-void exchange_add_header(struct exchange *x, const char *name,
-	const char *value);
+void exchange_add_header(
+	struct exchange *x, const char *name, const char *value);
 /* The connection ends with this answer. */
 void exchange_close_after(struct exchange *x);
 
@@ -54,15 +54,15 @@ struct exchange_ops {
 	/* A stream's backlog fell below half of its limit. */
 	void (*on_writable)(void *data);
 };
-void exchange_attach(struct exchange *x, const struct exchange_ops *ops,
-	void *data);
+void exchange_attach(
+	struct exchange *x, const struct exchange_ops *ops, void *data);
 
 /* A label of what is answered, for the access log and metrics: static text. */
 void exchange_set_route(struct exchange *x, const char *route);
 const char *exchange_route(const struct exchange *x);
 unsigned exchange_status(const struct exchange *x);
-/* Milliseconds since the request line was read. */
-uint64_t exchange_elapsed(const struct exchange *x);
+/* Seconds since the request line was read. */
+double exchange_elapsed(const struct exchange *x);
 /* Bytes of body that were handed to the socket. */
 uint64_t exchange_bytes_sent(const struct exchange *x);
 
@@ -70,8 +70,8 @@ uint64_t exchange_bytes_sent(const struct exchange *x);
  * when more than EXCHANGE_MAX_BACKLOG bytes wait for the client; room says
  * how many may be written now. */
 #define EXCHANGE_MAX_BACKLOG (256u << 10)
-void exchange_stream_begin(struct exchange *x, unsigned status,
-	const char *type);
+void exchange_stream_begin(
+	struct exchange *x, unsigned status, const char *type);
 int exchange_stream_write(struct exchange *x, const char *bytes, size_t len);
 size_t exchange_stream_room(const struct exchange *x);
 void exchange_stream_end(struct exchange *x);

@@ -1,7 +1,8 @@
 /*
- * Which web pages may talk to us. A pattern is "*", "null", or scheme://host
- * with an optional port, where the host may start with "*." and the port may
- * be "*". Any thread.
+ * Which web pages may talk to us. A pattern is "*", "null", "localhost" (any
+ * port of this machine's loopback names), or scheme://host with an optional
+ * port, where the host may start with "*." and the port may be "*". Any
+ * thread.
  */
 #ifndef HTTP_ORIGIN_H
 #define HTTP_ORIGIN_H

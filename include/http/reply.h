@@ -10,6 +10,9 @@
 
 #include <jansson.h>
 
+/* How JSON is written: 0.1 stays 0.1. */
+#define REPLY_JSON (JSON_COMPACT | JSON_REAL_PRECISION(15))
+
 /* Takes the reference to json. */
 void reply_json(struct exchange *x, unsigned status, json_t *json);
 /* What failed inside is logged under the exchange's id, not shown. */

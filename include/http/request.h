@@ -16,11 +16,11 @@
 #define REQUEST_MAX_FIELDS 64
 #define REQUEST_MAX_DEPTH 16 /* of arrays and objects in a body */
 
-enum field_type {    /* and the type of the struct's member */
-	FIELD_TEXT,  /* struct request_text: any UTF-8 */
-	FIELD_NAME,  /* const char *: no NUL, 1..max bytes */
-	FIELD_BOOL,  /* bool */
-	FIELD_INT,   /* int64_t */
+enum field_type {     /* and the type of the struct's member */
+	FIELD_TEXT,   /* struct request_text: any UTF-8 */
+	FIELD_NAME,   /* const char *: no NUL, 1..max bytes */
+	FIELD_BOOL,   /* bool */
+	FIELD_INT,    /* int64_t */
 	FIELD_NUMBER, /* double */
 	FIELD_SEED,   /* uint64_t: 0..2^63-1, or decimal text up to 2^64-1 */
 	FIELD_CHOICE, /* int: index into choices */
@@ -42,9 +42,6 @@ struct field {
 	const char *help;    /* for the documentation; one sentence */
 	const char *preset;  /* the default, as JSON text, or NULL */
 };
-
-
-
 
 /* Is the declared content type JSON? Fills a message if not (415). */
 int request_check_type(const char *content_type, struct error *err);

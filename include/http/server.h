@@ -15,17 +15,17 @@
 
 struct server_options {
 	const char *address; /* an IPv4 or IPv6 address, or a name */
-	unsigned port;       /* 0 = any free one */
-	int listen_fd;       /* an inherited listening socket, or -1 */
+	unsigned port;	     /* 0 = any free one */
+	int listen_fd;	     /* an inherited listening socket, or -1 */
 	unsigned max_connections;
 	unsigned max_connections_per_address; /* 0 = as many as there are */
-	size_t max_header;     /* bytes of request line and headers */
-	size_t max_url;        /* bytes of the request target */
-	size_t max_body_total; /* bytes of all bodies held at once */
+	size_t max_header;	 /* bytes of request line and headers */
+	size_t max_url;		 /* bytes of the request target */
+	size_t max_body_total;	 /* bytes of all bodies held at once */
 	unsigned header_timeout; /* ms to send a request's headers */
-	unsigned body_timeout;   /* ms to send its body */
-	unsigned idle_timeout;   /* ms between requests */
-	unsigned write_timeout;  /* ms without a byte taken by the client */
+	unsigned body_timeout;	 /* ms to send its body */
+	unsigned idle_timeout;	 /* ms between requests */
+	unsigned write_timeout;	 /* ms without a byte taken by the client */
 };
 
 struct server_ops {

@@ -19,9 +19,13 @@ static int cmd_version(int argc, char **argv);
 static int cmd_help(int argc, char **argv);
 
 static const struct command commands[] = {
+	{ "serve", cmd_serve, "serve models over HTTP" },
 	{ "train", cmd_train, "train a model on a text" },
 	{ "sample", cmd_sample, "generate text from a model" },
 	{ "eval", cmd_eval, "measure a model on a text" },
+	{ "inspect", cmd_inspect, "show what a model holds" },
+	{ "import", cmd_import, "make a model of PyTorch's weights" },
+	{ "export", cmd_export, "write a model's weights for PyTorch" },
 	{ "version", cmd_version, "print the version and what it runs on" },
 	{ "help", cmd_help, "explain a command" },
 };

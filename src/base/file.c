@@ -280,7 +280,7 @@ fail:
 void file_map_close(struct file_map *m)
 {
 	if (m->data)
-		munmap((void *)(uintptr_t)m->data, m->len);
+		munmap((void *)m->data, m->len);
 	*m = (struct file_map){ 0 };
 }
 

@@ -155,16 +155,18 @@ int options_print_help(const struct options *o, struct buf *out)
 	return rc;
 }
 
-/* What inih would read otherwise than it stands. */
+/* What would not be read as it stands: a `;` after a space is a comment. */
 static bool writable_value(const char *text)
 {
 	size_t len = strlen(text);
 
-	if (len && (isspace((unsigned char)text[0]) ||
-			   isspace((unsigned char)text[len - 1])))
+	if (len && isspace((unsigned char)text[len - 1]))
 		return false;
-	return text[0] != ';' && !strchr(text, '\n') && !strchr(text, '\r') &&
-	       !strstr(text, " ;") && !strstr(text, "\t;");
+	for (size_t i = 0; i < len; i++)
+		if (text[i] == '\n' || (isspace((unsigned char)text[i]) &&
+					       (i == 0 || text[i + 1] == ';')))
+			return false;
+	return true;
 }
 
 static int print_assignment(const struct options *o, size_t i, const char *key,
@@ -177,8 +179,8 @@ static int print_assignment(const struct options *o, size_t i, const char *key,
 		return buf_printf(out,
 			"; %s is set by %s to a text that no file can hold\n",
 			key, o->origins[i].source ? o->origins[i].source : "");
-	return buf_printf(
-		out, "%s%s =%s%s\n", mark, key, *value ? " " : "", value);
+	return buf_printf(out, "%s%s =%s%s\n", mark, key,
+		*value && *value != ';' ? " " : "", value);
 }
 
 static int print_assignments(

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #define COALESCE_MS 3
-#define FEW_STREAMS 8	   /* up to here tokens are sent at once */
-#define FAULT_MS 10000	   /* that a failed commit keeps us unready */
+#define FEW_STREAMS 8  /* up to here tokens are sent at once */
+#define FAULT_MS 10000 /* that a failed commit keeps us unready */
 
 static const struct route_table *const tables[] = { &routes_sample,
 	&routes_sessions, &routes_models, &routes_status };
@@ -34,7 +34,7 @@ static void ended(void *ctx, const struct exchange *x, bool completed)
 	log_info("request", log_text("method", exchange_method(x)),
 		log_text("path", exchange_path(x)), log_uint("status", status),
 		log_uint("bytes", exchange_bytes_sent(x)),
-		log_uint("ms", exchange_elapsed(x)),
+		log_real("ms", 1e3 * exchange_elapsed(x)),
 		log_text("client", exchange_peer(x)),
 		log_text("request", exchange_id(x)));
 }
@@ -100,7 +100,6 @@ static int open_router(struct api *a, struct error *err)
 			.n_origins = a->o.n_origins,
 			.hosts = a->o.hosts,
 			.n_hosts = a->o.n_hosts,
-			.check_host = a->o.check_host,
 			.max_body = a->o.max_body,
 		},
 	};
@@ -145,6 +144,7 @@ int api_open(struct api **out, uv_loop_t *loop, const struct api_options *o,
 void api_set_server(struct api *a, struct server *s)
 {
 	a->server = s;
+	a->router.o.check_host = server_is_loopback(s) || a->o.n_hosts;
 }
 
 void api_wake(void *api)
@@ -213,8 +213,8 @@ bool api_admit(struct api *a, struct exchange *x)
 	if (a->ready && !a->draining)
 		return true;
 	reply_refuse(x, 503, "unavailable", "", "%s",
-		a->draining ? "the server is stopping" :
-			      "the models are still loading");
+		a->draining ? "the server is stopping"
+			    : "the models are still loading");
 	return false;
 }
 
@@ -226,8 +226,7 @@ const char *api_unready(const struct api *a)
 		return "loading models";
 	if (!registry_count(a->backend.registry))
 		return "no model is loaded";
-	if (a->store_fault_at &&
-		uv_now(a->loop) - a->store_fault_at < FAULT_MS)
+	if (a->store_fault_at && uv_now(a->loop) - a->store_fault_at < FAULT_MS)
 		return "the session store fails";
 	return NULL;
 }

@@ -1,6 +1,7 @@
 #include "http/call.h"
 #include "http/reply.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,9 +56,15 @@ static void run(struct worker_job *job)
 	c->work(c);
 }
 
+void call_hold(struct call *c)
+{
+	atomic_fetch_add(&c->holders, 1);
+}
+
 void call_done(struct call *c)
 {
-	worker_done(&c->job);
+	if (atomic_fetch_sub(&c->holders, 1) == 1)
+		worker_done(&c->job);
 }
 
 void call_start(struct api *a, struct exchange *x,
@@ -80,6 +87,7 @@ void call_start(struct api *a, struct exchange *x,
 	c->x = x;
 	c->params = *params;
 	c->work = work;
+	atomic_init(&c->holders, 1);
 	c->status = 200;
 	snprintf(c->query, sizeof(c->query), "%s", exchange_query(x));
 	exchange_take_body(x, &c->body);
@@ -92,8 +100,8 @@ void call_start(struct api *a, struct exchange *x,
 	exchange_attach(x, &ops, c);
 }
 
-const char *call_query(const struct call *c, const char *name, char *out,
-	size_t size)
+const char *call_query(
+	const struct call *c, const char *name, char *out, size_t size)
 {
 	const char *p = c->query;
 	size_t len = strlen(name);

@@ -17,9 +17,10 @@ struct call {
 	struct buf body;
 	struct route_params params;
 	char query[256];
-	/* Fills status and answer (NULL: no body), or err; then call_done, at
-	 * once or later from any thread. */
+	/* Fills status and answer (NULL: no body), or err, and ends with
+	 * call_done. */
 	void (*work)(struct call *c);
+	_Atomic unsigned holders; /* of whom each will say call_done */
 	unsigned status;
 	json_t *answer;
 	struct error err; /* code ERROR_NONE: it went well */
@@ -28,11 +29,14 @@ struct call {
 
 void call_start(struct api *a, struct exchange *x,
 	const struct route_params *params, void (*work)(struct call *c));
+/* One more thread will say call_done. */
+void call_hold(struct call *c);
+/* Not to be touched any more by who says this. Any thread. */
 void call_done(struct call *c);
 
 /* The raw value of `name` in the query, cut to size; NULL when absent. What we
  * take there needs no percent-encoding. */
-const char *call_query(const struct call *c, const char *name, char *out,
-	size_t size);
+const char *call_query(
+	const struct call *c, const char *name, char *out, size_t size);
 
 #endif

@@ -35,8 +35,8 @@ const char *exchange_query(const struct exchange *x)
 
 const char *exchange_header(const struct exchange *x, const char *name)
 {
-	return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND,
-		name);
+	return MHD_lookup_connection_value(
+		x->connection, MHD_HEADER_KIND, name);
 }
 
 const char *exchange_id(const struct exchange *x)
@@ -67,8 +67,8 @@ void exchange_expect(struct exchange *x, size_t max_body, bool keep)
 	x->keep_body = keep;
 }
 
-void exchange_add_header(struct exchange *x, const char *name,
-	const char *value)
+void exchange_add_header(
+	struct exchange *x, const char *name, const char *value)
 {
 	struct exchange_header *h = &x->headers[x->n_headers];
 
@@ -94,8 +94,8 @@ bool exchange_replied(const struct exchange *x)
 	return x->replied;
 }
 
-void exchange_attach(struct exchange *x, const struct exchange_ops *ops,
-	void *data)
+void exchange_attach(
+	struct exchange *x, const struct exchange_ops *ops, void *data)
 {
 	x->ops = ops;
 	x->data = data;
@@ -116,9 +116,9 @@ unsigned exchange_status(const struct exchange *x)
 	return x->status;
 }
 
-uint64_t exchange_elapsed(const struct exchange *x)
+double exchange_elapsed(const struct exchange *x)
 {
-	return uv_now(x->server->loop) - x->started;
+	return (double)(uv_hrtime() - x->started) / 1e9;
 }
 
 uint64_t exchange_bytes_sent(const struct exchange *x)
@@ -134,8 +134,8 @@ static void watch(struct exchange *x)
 
 	if (x->watched || !x->wire)
 		return;
-	x->watched = !epoll_ctl(x->server->watch_fd, EPOLL_CTL_ADD,
-		x->wire->fd, &ev);
+	x->watched = !epoll_ctl(
+		x->server->watch_fd, EPOLL_CTL_ADD, x->wire->fd, &ev);
 }
 
 static void unwatch(struct exchange *x)
@@ -203,8 +203,8 @@ void exchange_reply(struct exchange *x, unsigned status, const char *type,
 	wake(x);
 }
 
-void exchange_stream_begin(struct exchange *x, unsigned status,
-	const char *type)
+void exchange_stream_begin(
+	struct exchange *x, unsigned status, const char *type)
 {
 	if (x->replied)
 		return;
@@ -256,8 +256,8 @@ static ssize_t read_backlog(void *arg, uint64_t pos, char *out, size_t max)
 	x->backlog_read += n;
 	x->sent += n;
 	if (before > EXCHANGE_MAX_BACKLOG / 2 &&
-		before - n <= EXCHANGE_MAX_BACKLOG / 2 && !x->ended &&
-		x->ops && x->ops->on_writable)
+		before - n <= EXCHANGE_MAX_BACKLOG / 2 && !x->ended && x->ops &&
+		x->ops->on_writable)
 		x->ops->on_writable(x->data);
 	return (ssize_t)n;
 }
@@ -267,8 +267,8 @@ static struct MHD_Response *make_response(struct exchange *x)
 	struct MHD_Response *r;
 
 	if (x->streaming)
-		return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN,
-			BLOCK, read_backlog, x, NULL);
+		return MHD_create_response_from_callback(
+			MHD_SIZE_UNKNOWN, BLOCK, read_backlog, x, NULL);
 	r = MHD_create_response_from_buffer(x->answer_len, x->answer,
 		x->answer ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
 	if (r) {
@@ -286,11 +286,11 @@ static enum MHD_Result queue(struct exchange *x)
 	if (!r)
 		return MHD_NO;
 	if (x->type)
-		MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE,
-			x->type);
+		MHD_add_response_header(
+			r, MHD_HTTP_HEADER_CONTENT_TYPE, x->type);
 	for (size_t i = 0; i < x->n_headers; i++)
-		MHD_add_response_header(r, x->headers[i].name,
-			x->headers[i].value);
+		MHD_add_response_header(
+			r, x->headers[i].name, x->headers[i].value);
 	MHD_add_response_header(r, "X-Request-Id", x->id);
 	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
 	if (x->close_after || x->server->draining)
@@ -309,14 +309,14 @@ static enum MHD_Result queue(struct exchange *x)
 
 static struct connection *find_connection(struct MHD_Connection *mhd)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd,
-		MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
 	return info ? info->socket_context : NULL;
 }
 
-void *exchange_open(void *server, const char *uri,
-	struct MHD_Connection *connection)
+void *exchange_open(
+	void *server, const char *uri, struct MHD_Connection *connection)
 {
 	struct exchange *x = calloc(1, sizeof(*x));
 	char *query;
@@ -325,7 +325,7 @@ void *exchange_open(void *server, const char *uri,
 		return NULL;
 	x->server = server;
 	x->connection = connection;
-	x->started = uv_now(x->server->loop);
+	x->started = uv_hrtime();
 	x->route = "";
 	x->query = "";
 	x->uri_too_long = strlen(uri) > x->server->o.max_url;
@@ -346,7 +346,7 @@ void *exchange_open(void *server, const char *uri,
 	if (x->wire) {
 		x->wire->exchange = x;
 		x->wire->phase = CONNECTION_BODY;
-		x->wire->since = x->started;
+		x->wire->since = uv_now(x->server->loop);
 	}
 	return x;
 }
@@ -359,8 +359,8 @@ static enum MHD_Result settle(struct exchange *x)
 	return MHD_YES;
 }
 
-static enum MHD_Result begin(struct exchange *x, const char *method,
-	const char *version)
+static enum MHD_Result begin(
+	struct exchange *x, const char *method, const char *version)
 {
 	x->begun = true;
 	x->http10 = !strcmp(version, MHD_HTTP_VERSION_1_0);
@@ -390,8 +390,8 @@ static enum MHD_Result receive(struct exchange *x, const char *data, size_t len)
 	if (x->received > x->max_body) {
 		x->body_too_large = true;
 		buf_release(&x->body);
-		return x->received > x->max_body + MAX_DISCARD ? MHD_NO :
-								 MHD_YES;
+		return x->received > x->max_body + MAX_DISCARD ? MHD_NO
+							       : MHD_YES;
 	}
 	if (!x->keep_body || x->body_overloaded)
 		return MHD_YES;

@@ -75,7 +75,8 @@ static const char *ambiguity(const struct exchange *x, const struct headers *h)
 		return "there is more than one Transfer-Encoding header";
 	if (h->lengths && h->encodings)
 		return "there are both Content-Length and Transfer-Encoding";
-	if (h->encodings && (!h->encoding || strcasecmp(h->encoding, "chunked")))
+	if (h->encodings &&
+		(!h->encoding || strcasecmp(h->encoding, "chunked")))
 		return "Transfer-Encoding is not chunked";
 	if (h->lengths && !is_decimal(h->length))
 		return "Content-Length is not a number";

@@ -23,7 +23,7 @@ struct connection {
 	struct exchange *exchange; /* in progress, or NULL */
 	int fd;
 	enum connection_phase phase;
-	bool reused;    /* has had an exchange before */
+	bool reused;	/* has had an exchange before */
 	uint64_t since; /* loop time at which the phase began, ms */
 	char peer[64];
 };
@@ -50,7 +50,7 @@ struct exchange {
 	bool watched;
 	bool left;   /* the client is gone */
 	bool closed; /* on_close has run */
-	uint64_t started;
+	uint64_t started; /* uv_hrtime */
 	char id[24];
 	char *uri; /* owned; cut at '?' */
 	const char *query;
@@ -118,13 +118,13 @@ static inline void server_touch(struct server *s)
 	s->dirty = true;
 }
 
-void *exchange_open(void *server, const char *uri,
-	struct MHD_Connection *connection);
+void *exchange_open(
+	void *server, const char *uri, struct MHD_Connection *connection);
 enum MHD_Result exchange_handle(void *server, struct MHD_Connection *connection,
 	const char *url, const char *method, const char *version,
 	const char *data, size_t *len, void **slot);
-void exchange_over(void *server, struct MHD_Connection *connection,
-	void **slot, enum MHD_RequestTerminationCode how);
+void exchange_over(void *server, struct MHD_Connection *connection, void **slot,
+	enum MHD_RequestTerminationCode how);
 /* The client is gone: tell the route, then let MHD close the connection. */
 void exchange_client_left(struct exchange *x);
 

@@ -70,9 +70,8 @@ static int join_routes(struct api *a, struct buf *out)
 		for (size_t i = 0; i < a->router.tables[t].n; i++) {
 			const char *path = a->router.tables[t].rows[i].path;
 
-			if (i && !strcmp(path, a->router.tables[t]
-						       .rows[i - 1]
-						       .path))
+			if (i && !strcmp(path,
+					 a->router.tables[t].rows[i - 1].path))
 				continue;
 			if (buf_printf(out, "%s|", path) < 0)
 				return -1;
@@ -91,8 +90,7 @@ int measures_open(struct api *a, struct error *err)
 	struct buf b;
 
 	buf_init(&b, 4096);
-	if (join_routes(a, &b) < 0 ||
-		!(m = malloc(sizeof(*m) + b.len + 1))) {
+	if (join_routes(a, &b) < 0 || !(m = malloc(sizeof(*m) + b.len + 1))) {
 		buf_release(&b);
 		return error_set_memory(err, "metrics", sizeof(*m));
 	}
@@ -133,7 +131,7 @@ void measures_exchange(struct api *a, const struct exchange *x)
 		metrics_series(m, MEASURE_REQUESTS, route, class - 1), 1);
 	metrics_observe(m, MEASURE_REQUEST_SECONDS,
 		metrics_series(m, MEASURE_REQUEST_SECONDS, route, 0),
-		(double)exchange_elapsed(x) / 1e3);
+		exchange_elapsed(x));
 	metrics_add(m, MEASURE_BYTES_SENT, 0, (double)exchange_bytes_sent(x));
 }
 

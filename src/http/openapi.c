@@ -50,8 +50,8 @@ static json_t *field_schema(const struct field *f)
 		return json_pack("{s:s, s:o}", "type", "string", "enum",
 			choices(f->choices));
 	case FIELD_JSON:
-		return f->schema ? json_loads(f->schema, 0, NULL) :
-				   json_object();
+		return f->schema ? json_loads(f->schema, 0, NULL)
+				 : json_object();
 	}
 	return NULL;
 }
@@ -64,8 +64,8 @@ static json_t *body_schema(const struct route *r)
 		const struct field *f = &r->fields[i];
 		json_t *schema = field_schema(f);
 
-		json_object_set_new(schema, "description",
-			json_string(f->help));
+		json_object_set_new(
+			schema, "description", json_string(f->help));
 		if (f->preset)
 			json_object_set_new(schema, "default",
 				json_loads(f->preset, JSON_DECODE_ANY, NULL));

@@ -46,12 +46,20 @@ static bool host_matches(const struct parts *pattern, const struct parts *o)
 	size_t tail;
 
 	if (pattern->host[0] != '*')
-		return equal(pattern->host, pattern->host_len, o->host,
-			o->host_len);
+		return equal(
+			pattern->host, pattern->host_len, o->host, o->host_len);
 	tail = pattern->host_len - 1;
 	return o->host_len > tail &&
-		equal(pattern->host + 1, tail,
-			o->host + o->host_len - tail, tail);
+	       equal(pattern->host + 1, tail, o->host + o->host_len - tail,
+		       tail);
+}
+
+static bool is_loopback(const char *origin)
+{
+	const char *sep = strstr(origin, "://");
+
+	return sep && !strncasecmp(origin, "http", 4) &&
+	       origin_host_is_loopback(sep + 3);
 }
 
 bool origin_matches(const char *pattern, const char *origin)
@@ -62,13 +70,15 @@ bool origin_matches(const char *pattern, const char *origin)
 		return true;
 	if (!strcmp(pattern, "null") || !strcmp(origin, "null"))
 		return !strcmp(pattern, origin);
+	if (!strcmp(pattern, "localhost"))
+		return is_loopback(origin);
 	if (!split(pattern, &p) || !split(origin, &o))
 		return false;
 	if (!equal(p.scheme, p.scheme_len, o.scheme, o.scheme_len) ||
 		!host_matches(&p, &o))
 		return false;
 	return (p.port_len == 1 && p.port[0] == '*') ||
-		equal(p.port, p.port_len, o.port, o.port_len);
+	       equal(p.port, p.port_len, o.port, o.port_len);
 }
 
 bool origin_allowed(const char *const *patterns, size_t n, const char *origin)
@@ -83,7 +93,8 @@ int origin_check_pattern(const char *pattern, struct error *err)
 {
 	struct parts p;
 
-	if (!strcmp(pattern, "*") || !strcmp(pattern, "null"))
+	if (!strcmp(pattern, "*") || !strcmp(pattern, "null") ||
+		!strcmp(pattern, "localhost"))
 		return 0;
 	if (split(pattern, &p) &&
 		(p.host[0] != '*' || (p.host_len > 2 && p.host[1] == '.')) &&
@@ -92,7 +103,8 @@ int origin_check_pattern(const char *pattern, struct error *err)
 		return 0;
 	return error_set_param(err, ERROR_INVALID, "http.cors_origins",
 		"http.cors_origins '%s': expected scheme://host[:port], with "
-		"'*.' before a host or '*' as port, or '*', or 'null'",
+		"'*.' before a host or '*' as port; or 'localhost', 'null' or "
+		"'*'",
 		pattern);
 }
 
@@ -108,7 +120,7 @@ bool origin_host_is(const char *host, const char *name)
 	struct parts p;
 
 	return split_host(host, &p) &&
-		equal(p.host, p.host_len, name, strlen(name));
+	       equal(p.host, p.host_len, name, strlen(name));
 }
 
 bool origin_host_is_loopback(const char *host)
@@ -128,5 +140,5 @@ bool origin_host_is_loopback(const char *host)
 		!strcasecmp(text + p.host_len - tail, dot_localhost))
 		return true;
 	return inet_pton(AF_INET, text, &v4) == 1 &&
-		ntohl(v4.s_addr) >> 24 == 127;
+	       ntohl(v4.s_addr) >> 24 == 127;
 }

@@ -78,8 +78,8 @@ json_t *reply_text(const char *bytes, size_t len)
 	buf_init(&b, 3 * len + 1);
 	while (len) {
 		size_t ok = utf8_valid_prefix(bytes, len, NULL);
-		size_t bad = ok < len ? utf8_bad_length(bytes + ok, len - ok) :
-					0;
+		size_t bad =
+			ok < len ? utf8_bad_length(bytes + ok, len - ok) : 0;
 
 		if (!bad && ok < len)
 			bad = len - ok; /* a code point cut by the end */
@@ -97,8 +97,8 @@ json_t *reply_text(const char *bytes, size_t len)
 static json_t *make_error(const char *message, const char *type,
 	const char *param, const char *code)
 {
-	json_t *field = param[0] ? reply_text(param, strlen(param)) :
-				   json_null();
+	json_t *field =
+		param[0] ? reply_text(param, strlen(param)) : json_null();
 
 	return json_pack("{s:{s:o, s:s, s:o, s:s}}", "error", "message",
 		reply_text(message, strlen(message)), "type", type, "param",
@@ -107,11 +107,11 @@ static json_t *make_error(const char *message, const char *type,
 
 static const char *type_of(unsigned status)
 {
-	return status == 401 || status == 403 ? "permission_error" :
-		status == 409		      ? "conflict_error" :
-		status == 429		      ? "rate_limit_error" :
-		status >= 500		      ? "server_error" :
-						"invalid_request_error";
+	return status == 401 || status == 403 ? "permission_error"
+	       : status == 409		      ? "conflict_error"
+	       : status == 429		      ? "rate_limit_error"
+	       : status >= 500		      ? "server_error"
+					      : "invalid_request_error";
 }
 
 json_t *reply_error_object(const struct error *err, const char *id)
@@ -132,7 +132,7 @@ unsigned reply_status(const struct error *err)
 
 void reply_json(struct exchange *x, unsigned status, json_t *json)
 {
-	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	char *text = json ? json_dumps(json, REPLY_JSON) : NULL;
 
 	json_decref(json);
 	if (!text) {
@@ -165,6 +165,6 @@ void reply_refuse(struct exchange *x, unsigned status, const char *code,
 	va_end(args);
 	if (status == 429 || status == 503)
 		exchange_add_header(x, "Retry-After", "1");
-	reply_json(x, status,
-		make_error(message, type_of(status), param, code));
+	reply_json(
+		x, status, make_error(message, type_of(status), param, code));
 }

@@ -52,16 +52,16 @@ static int malformed(const json_error_t *e, struct error *err)
 {
 	switch (json_error_code(e)) {
 	case json_error_out_of_memory:
-		return error_set(err, ERROR_NO_MEMORY,
-			"no memory to parse the body");
+		return error_set(
+			err, ERROR_NO_MEMORY, "no memory to parse the body");
 	case json_error_numeric_overflow:
 		return error_set(err, ERROR_INVALID,
 			"line %d column %d: the number is too large; write a "
 			"seed above 9223372036854775807 as a string",
 			e->line, e->column);
 	case json_error_duplicate_key:
-		return error_set(err, ERROR_INVALID,
-			"line %d column %d: %s", e->line, e->column, e->text);
+		return error_set(err, ERROR_INVALID, "line %d column %d: %s",
+			e->line, e->column, e->text);
 	default:
 		return error_set(err, ERROR_INVALID,
 			"the body is not valid JSON: line %d column %d: %s",
@@ -214,8 +214,8 @@ static int read_choice(const struct field *f, const json_t *value, int *out)
 	return -1;
 }
 
-static int read_name(const struct field *f, const json_t *value,
-	const char **out)
+static int read_name(
+	const struct field *f, const json_t *value, const char **out)
 {
 	size_t len = json_string_length(value);
 	const char *text = json_string_value(value);
@@ -241,8 +241,7 @@ static int read_int(const struct field *f, const json_t *value, int64_t *out)
 {
 	json_int_t n = json_integer_value(value);
 
-	if (!json_is_integer(value) || (double)n < f->min ||
-		(double)n > f->max)
+	if (!json_is_integer(value) || (double)n < f->min || (double)n > f->max)
 		return -1;
 	*out = n;
 	return 0;
@@ -281,8 +280,8 @@ static int read_field(const struct field *f, json_t *value, void *out)
 	return -1;
 }
 
-static const struct field *find(const struct field *fields, size_t n,
-	const char *name)
+static const struct field *find(
+	const struct field *fields, size_t n, const char *name)
 {
 	for (size_t i = 0; i < n; i++)
 		if (!strcmp(fields[i].name, name))
@@ -311,7 +310,8 @@ int request_read(const json_t *json, const struct field *fields, size_t n,
 	json_t *value;
 
 	*given = 0;
-	json_object_foreach((json_t *)json, name, value) {
+	json_object_foreach((json_t *)json, name, value)
+	{
 		const struct field *f = find(fields, n, name);
 
 		if (!f)

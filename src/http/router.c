@@ -51,15 +51,15 @@ static bool match_segment(const char *pattern, size_t pattern_len,
 		return false;
 	if (pattern[0] != '{')
 		return strlen(decoded) == pattern_len &&
-			!memcmp(pattern, decoded, pattern_len);
+		       !memcmp(pattern, decoded, pattern_len);
 	if (!decoded[0])
 		return false;
 	memcpy(params->value[(*n_params)++], decoded, sizeof(decoded));
 	return true;
 }
 
-static bool match(const char *pattern, const char *path,
-	struct route_params *params)
+static bool match(
+	const char *pattern, const char *path, struct route_params *params)
 {
 	size_t n_params = 0;
 
@@ -82,7 +82,7 @@ static bool match(const char *pattern, const char *path,
 static bool method_matches(const struct route *route, const char *method)
 {
 	return !strcmp(route->method, method) ||
-		(!strcmp(method, "HEAD") && !strcmp(route->method, "GET"));
+	       (!strcmp(method, "HEAD") && !strcmp(route->method, "GET"));
 }
 
 static void add_method(char *allow, size_t size, const char *method)
@@ -169,14 +169,14 @@ static void preflight(struct exchange *x, const char *allow)
 	if (exchange_header(x, "Access-Control-Request-Method")) {
 		exchange_add_header(x, "Access-Control-Allow-Methods", allow);
 		exchange_add_header(x, "Access-Control-Allow-Headers",
-			headers ? headers :
-				  "Content-Type, Authorization, "
+			headers ? headers
+				: "Content-Type, Authorization, "
 				  "Last-Event-ID, Idempotency-Key");
 		exchange_add_header(x, "Access-Control-Max-Age", "600");
 	}
 	if (exchange_header(x, "Access-Control-Request-Private-Network"))
-		exchange_add_header(x, "Access-Control-Allow-Private-Network",
-			"true");
+		exchange_add_header(
+			x, "Access-Control-Allow-Private-Network", "true");
 	exchange_reply(x, 204, NULL, NULL, 0);
 }
 
@@ -220,7 +220,8 @@ void router_begin(struct router *r, struct exchange *x)
 	if (!guard_check_length(x, route->fields ? r->o.max_body : IDLE_BODY))
 		return;
 	if (route->fields &&
-		!(route->body_optional && !exchange_header(x, "Content-Type")) &&
+		!(route->body_optional &&
+			!exchange_header(x, "Content-Type")) &&
 		request_check_type(exchange_header(x, "Content-Type"), &err) <
 			0) {
 		reply_refuse(x, 415, "unsupported_media_type", "", "%s",

@@ -25,13 +25,13 @@ static json_t *describe(const struct registry_entry *e)
 		json_decref(training);
 		return NULL;
 	}
-	json_object_set_new(json, "training",
-		training ? training : json_null());
+	json_object_set_new(
+		json, "training", training ? training : json_null());
 	return json;
 }
 
-static void list(void *ctx, struct exchange *x,
-	const struct route_params *params)
+static void list(
+	void *ctx, struct exchange *x, const struct route_params *params)
 {
 	struct registry_entry **entries;
 	json_t *data = json_array();
@@ -59,8 +59,8 @@ static void list(void *ctx, struct exchange *x,
 		json_pack("{s:s, s:o}", "object", "list", "data", data));
 }
 
-static void get(void *ctx, struct exchange *x,
-	const struct route_params *params)
+static void get(
+	void *ctx, struct exchange *x, const struct route_params *params)
 {
 	struct api *a = ctx;
 	struct registry_entry *e;

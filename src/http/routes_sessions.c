@@ -71,11 +71,11 @@ static json_t *describe(const struct session_info *i)
 		return NULL;
 	}
 	json_object_set_new(json, "expires",
-		i->expires == STORE_NEVER ?
-			json_null() :
-			json_integer((json_int_t)(i->expires / 1000)));
-	json_object_set_new(json, "metadata",
-		metadata ? metadata : json_null());
+		i->expires == STORE_NEVER
+			? json_null()
+			: json_integer((json_int_t)(i->expires / 1000)));
+	json_object_set_new(
+		json, "metadata", metadata ? metadata : json_null());
 	return json;
 }
 
@@ -101,9 +101,8 @@ static int check_metadata(const json_t *metadata, struct error *err)
 		"metadata is %s, expected an object", what);
 }
 
-/* 0 when on_stored will end the call. */
-static int create_session(struct call *c, const struct create *p,
-	uint64_t given)
+static void create_session(
+	struct call *c, const struct create *p, uint64_t given)
 {
 	struct session_options o = { .id = p->id, .seed = p->seed };
 	struct registry_entry *model;
@@ -112,10 +111,10 @@ static int create_session(struct call *c, const struct create *p,
 	int created;
 
 	if (check_metadata(p->metadata, &c->err) < 0)
-		return -1;
+		return;
 	model = registry_get(c->api->backend.registry, p->model, &c->err);
 	if (!model)
-		return -1;
+		return;
 	if (p->metadata)
 		metadata = json_dumps(p->metadata, JSON_COMPACT);
 	o.model = model;
@@ -123,15 +122,17 @@ static int create_session(struct call *c, const struct create *p,
 	o.ttl = given >> CREATE_TTL & 1 ? (int64_t)(p->ttl * 1e3) : -1;
 	o.metadata = metadata;
 	c->status = 201;
-	created = session_create(c->api->backend.sessions, &o, &info, on_stored,
-		c, &c->err);
+	call_hold(c); /* for on_stored */
+	created = session_create(
+		c->api->backend.sessions, &o, &info, on_stored, c, &c->err);
 	free(metadata);
 	registry_unref(model);
-	if (created < 0)
-		return -1;
+	if (created < 0) {
+		call_done(c);
+		return;
+	}
 	c->answer = describe(&info);
 	session_info_release(&info);
-	return 0;
 }
 
 static void work_create(struct call *c)
@@ -139,17 +140,15 @@ static void work_create(struct call *c)
 	struct create p = { 0 };
 	json_t *json;
 	uint64_t given;
-	int created = -1;
 
 	if (!request_parse(c->body.data ? c->body.data : "", c->body.len, true,
 		    &json, &c->err)) {
-		if (!request_read(json, create_fields, N_CREATE, &p, &given,
-			    &c->err))
-			created = create_session(c, &p, given);
+		if (!request_read(
+			    json, create_fields, N_CREATE, &p, &given, &c->err))
+			create_session(c, &p, given);
 		json_decref(json);
 	}
-	if (created < 0)
-		call_done(c);
+	call_done(c);
 }
 
 static void work_get(struct call *c)
@@ -169,9 +168,11 @@ static void work_delete(struct call *c)
 	c->status = 200;
 	c->answer = json_pack("{s:s, s:s, s:b}", "id", c->params.value[0],
 		"object", "session", "deleted", 1);
+	call_hold(c); /* for on_stored */
 	if (session_delete(c->api->backend.sessions, c->params.value[0],
 		    on_stored, c, &c->err) < 0)
 		call_done(c);
+	call_done(c);
 }
 
 static int page_size(const struct call *c, size_t *limit, struct error *err)
@@ -231,7 +232,7 @@ static void get(void *ctx, struct exchange *x, const struct route_params *p)
 	call_start(ctx, x, p, work_get);
 }
 
-static void delete(void *ctx, struct exchange *x, const struct route_params *p)
+static void delete (void *ctx, struct exchange *x, const struct route_params *p)
 {
 	call_start(ctx, x, p, work_delete);
 }

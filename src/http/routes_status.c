@@ -7,16 +7,16 @@
 
 #define MAX_METRICS (4u << 20)
 
-static void healthz(void *ctx, struct exchange *x,
-	const struct route_params *params)
+static void healthz(
+	void *ctx, struct exchange *x, const struct route_params *params)
 {
 	(void)ctx;
 	(void)params;
 	reply_json(x, 200, json_pack("{s:s}", "status", "ok"));
 }
 
-static void readyz(void *ctx, struct exchange *x,
-	const struct route_params *params)
+static void readyz(
+	void *ctx, struct exchange *x, const struct route_params *params)
 {
 	const char *reason = api_unready(ctx);
 
@@ -27,8 +27,8 @@ static void readyz(void *ctx, struct exchange *x,
 		reply_json(x, 200, json_pack("{s:s}", "status", "ready"));
 }
 
-static void metrics(void *ctx, struct exchange *x,
-	const struct route_params *params)
+static void metrics(
+	void *ctx, struct exchange *x, const struct route_params *params)
 {
 	struct buf out;
 
@@ -42,8 +42,8 @@ static void metrics(void *ctx, struct exchange *x,
 	exchange_reply(x, 200, METRICS_CONTENT_TYPE, out.data, out.len);
 }
 
-static void openapi(void *ctx, struct exchange *x,
-	const struct route_params *params)
+static void openapi(
+	void *ctx, struct exchange *x, const struct route_params *params)
 {
 	struct api *a = ctx;
 
@@ -72,8 +72,8 @@ static void reply_page(struct api *a, struct exchange *x)
 	exchange_reply(x, 200, "text/html; charset=utf-8", out.data, out.len);
 }
 
-static void root(void *ctx, struct exchange *x,
-	const struct route_params *params)
+static void root(
+	void *ctx, struct exchange *x, const struct route_params *params)
 {
 	const char *accept = exchange_header(x, "Accept");
 	struct api *a = ctx;

@@ -89,7 +89,7 @@ static uint64_t deadline(const struct server *s, const struct connection *c)
 	switch (c->phase) {
 	case CONNECTION_WAITING:
 		return c->since +
-			(c->reused ? s->o.idle_timeout : s->o.header_timeout);
+		       (c->reused ? s->o.idle_timeout : s->o.header_timeout);
 	case CONNECTION_BODY:
 		return c->since + s->o.body_timeout;
 	case CONNECTION_ANSWERING:
@@ -133,8 +133,8 @@ static void format_peer(char *out, size_t size, const struct sockaddr *sa)
 	}
 }
 
-static void connection_open(struct server *s, struct MHD_Connection *mhd,
-	void **slot)
+static void connection_open(
+	struct server *s, struct MHD_Connection *mhd, void **slot)
 {
 	const union MHD_ConnectionInfo *info;
 	struct connection *c = calloc(1, sizeof(*c));
@@ -272,11 +272,11 @@ static int start_mhd(struct server *s, struct error *err)
 		s->o.max_connections_per_address,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, s->o.max_header,
 		MHD_OPTION_CONNECTION_TIMEOUT,
-		(s->o.write_timeout + 999) / 1000,
-		MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_END);
+		(s->o.write_timeout + 999) / 1000, MHD_OPTION_STRICT_FOR_CLIENT,
+		0, MHD_OPTION_END);
 	if (!s->daemon)
-		return error_set(err, ERROR_INTERNAL,
-			"the HTTP server did not start");
+		return error_set(
+			err, ERROR_INTERNAL, "the HTTP server did not start");
 	return 0;
 }
 

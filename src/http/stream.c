@@ -1,4 +1,5 @@
 #include "http/stream.h"
+#include "http/reply.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,7 @@ static int write_event(struct exchange *x, const char *id, const char *data)
 
 int stream_event(struct exchange *x, const char *id, json_t *json)
 {
-	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	char *text = json ? json_dumps(json, REPLY_JSON) : NULL;
 	int written = text ? write_event(x, id, text) : -1;
 
 	free(text);

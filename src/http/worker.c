@@ -123,8 +123,8 @@ int workers_open(struct workers **out, uv_loop_t *loop, unsigned threads,
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	while (!failed && w->n_threads < threads) {
-		failed = pthread_create(&w->threads[w->n_threads], &attr, work,
-			w);
+		failed = pthread_create(
+			&w->threads[w->n_threads], &attr, work, w);
 		if (!failed)
 			w->n_threads++;
 	}

@@ -446,6 +446,27 @@ static void test_file_round_trip(void **state)
 	buf_release(&second);
 }
 
+/* A semicolon after a space begins a comment: it is said, not lost. */
+static void test_awkward_texts(void **state)
+{
+	struct buf out;
+
+	buf_init(&out, 1 << 16);
+	assert_int_equal(
+		options_set(&o, "http.address", ";a", "test", &err), 0);
+	assert_int_equal(options_print_file(&o, &out), 0);
+	assert_non_null(strstr(out.data, "\naddress =;a\n"));
+	assert_int_equal(load_file(out.data), 0);
+	assert_string_equal(v.address, ";a");
+	assert_int_equal(
+		options_set(&o, "http.address", "a ;b", "test", &err), 0);
+	buf_clear(&out);
+	assert_int_equal(options_print_file(&o, &out), 0);
+	assert_non_null(strstr(out.data, "\n; address is set by test to a text "
+					 "that no file can hold\n"));
+	buf_release(&out);
+}
+
 static void test_secrets_stay_secret(void **state)
 {
 	struct buf out;
@@ -520,6 +541,7 @@ int main(void)
 		TEST(test_later_sources_win),
 		TEST(test_help),
 		TEST(test_file_round_trip),
+		TEST(test_awkward_texts),
 		TEST(test_secrets_stay_secret),
 		TEST(test_values_as_text),
 		cmocka_unit_test(test_faulty_table),

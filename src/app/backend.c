@@ -1,0 +1,175 @@
+#include "app/backend.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool is_file(const char *path)
+{
+	struct stat st;
+
+	return path && !stat(path, &st) && S_ISREG(st.st_mode);
+}
+
+static int open_models(
+	struct backend *b, const struct config *c, struct error *err)
+{
+	const char *path = c->models_dir;
+	struct registry_options o = {
+		.default_name = config_default_model(c),
+	};
+
+	if (is_file(path)) {
+		o.paths = &path;
+		o.n_paths = 1;
+	} else {
+		o.dir = path;
+	}
+	if (registry_open(&b->registry, &o, err) < 0)
+		return -1;
+	if (!registry_count(b->registry))
+		log_warn("there is no model to serve",
+			log_text("models.dir", path ? path : "(none)"));
+	return 0;
+}
+
+static int open_sessions(
+	struct backend *b, const struct config *c, struct error *err)
+{
+	const struct store_options so = { .path = c->sessions_path };
+	const struct store_writer_options wo = { 0 };
+	struct sessions_options o;
+
+	config_sessions(c, &o);
+	if (store_open(&b->store, config_store(c), &so, err) < 0 ||
+		store_writer_open(&b->writer, b->store, &wo, err) < 0)
+		return error_prefix(err, "sessions");
+	return sessions_open(&b->sessions, b->writer, &o, err);
+}
+
+int backend_open(struct backend *b, const struct config *c,
+	void (*wake)(void *arg), void *wake_arg, struct error *err)
+{
+	struct engine_options o;
+
+	*b = (struct backend){ 0 };
+	config_engine(c, &o);
+	o.wake = wake;
+	o.wake_arg = wake_arg;
+	if (!open_models(b, c, err) && !open_sessions(b, c, err) &&
+		!engine_open(&b->engine, &o, err))
+		return 0;
+	backend_stop(b);
+	backend_close(b);
+	return -1;
+}
+
+void backend_stop(struct backend *b)
+{
+	if (b->engine)
+		engine_close(b->engine);
+	b->engine = NULL;
+}
+
+void backend_close(struct backend *b)
+{
+	if (b->sessions)
+		sessions_close(b->sessions);
+	if (b->writer)
+		store_writer_close(b->writer);
+	if (b->store)
+		store_close(b->store);
+	if (b->registry)
+		registry_close(b->registry);
+	*b = (struct backend){ 0 };
+}
+
+static void load(struct backend *b, const char *path)
+{
+	struct error err;
+
+	if (registry_load(b->registry, path, &err) < 0)
+		log_warn("a model is not loaded", log_fault(&err));
+}
+
+static bool is_model(const char *name)
+{
+	static const char suffix[] = ".safetensors";
+	static const char state[] = ".train.safetensors";
+	size_t len = strlen(name);
+
+	return len >= sizeof(suffix) &&
+	       !strcmp(name + len - sizeof(suffix) + 1, suffix) &&
+	       !(len >= sizeof(state) - 1 &&
+		       !strcmp(name + len - sizeof(state) + 1, state));
+}
+
+static void load_directory(struct backend *b, const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *entry;
+	char path[4096];
+
+	if (!d) {
+		log_warn("the models' directory can't be read",
+			log_text("models.dir", dir));
+		return;
+	}
+	while ((entry = readdir(d)))
+		if (is_model(entry->d_name) &&
+			snprintf(path, sizeof(path), "%s/%s", dir,
+				entry->d_name) < (int)sizeof(path))
+			load(b, path);
+	closedir(d);
+}
+
+static void unload_vanished(struct backend *b)
+{
+	struct registry_entry **entries;
+	struct error err;
+	size_t n;
+
+	if (registry_list(b->registry, &entries, &n, &err) < 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		if (!is_file(entries[i]->path) &&
+			registry_unload(b->registry, entries[i]->name, &err) <
+				0)
+			log_warn("a model whose file is gone stays loaded",
+				log_fault(&err));
+		registry_unref(entries[i]);
+	}
+	free(entries);
+}
+
+void backend_reload(struct backend *b, const struct config *c)
+{
+	if (!c->models_dir)
+		return;
+	if (is_file(c->models_dir))
+		load(b, c->models_dir);
+	else
+		load_directory(b, c->models_dir);
+	unload_vanished(b);
+}
+
+void backend_example(const struct backend *b, char *out, size_t size)
+{
+	static const char prompt[] = "ROMEO:\n";
+	struct registry_entry *model = registry_get(b->registry, NULL, NULL);
+	struct token_buf ids;
+	bool knows = false;
+
+	token_buf_init(&ids, sizeof(prompt));
+	if (model)
+		knows = !tokenizer_encode(model->tokenizer, prompt,
+			sizeof(prompt) - 1, UNKNOWN_ERROR, &ids, NULL, NULL);
+	token_buf_release(&ids);
+	registry_unref(model);
+	snprintf(out, size, "%s",
+		knows ? "{\"prompt\": \"ROMEO:\\n\", \"length\": 300}"
+		      : "{\"length\": 300}");
+}

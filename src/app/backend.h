@@ -1,0 +1,36 @@
+/*
+ * What the API serves from: models, session store, engine. Opened and closed
+ * as one, in the order that they need each other.
+ */
+#ifndef APP_BACKEND_H
+#define APP_BACKEND_H
+
+#include "app/config.h"
+#include "math/kernels.h"
+#include "store/writer.h"
+
+struct backend {
+	struct registry *registry;
+	struct store *store;
+	struct store_writer *writer;
+	struct sessions *sessions;
+	struct engine *engine;
+};
+
+/* Reads files: not on the loop. `wake` is the engine's. On failure all is
+ * closed again. */
+int backend_open(struct backend *b, const struct config *c,
+	void (*wake)(void *arg), void *wake_arg, struct error *err);
+/* Read the models again: new and changed files are loaded, vanished ones
+ * unloaded. Faults are logged. Not on the loop. */
+void backend_reload(struct backend *b, const struct config *c);
+/* The engine ends: `wake` is not called any more. Then, when nobody uses the
+ * rest any more, backend_close. Both are fine on what was never opened. */
+void backend_stop(struct backend *b);
+void backend_close(struct backend *b);
+
+/* The body of a request that the default model can answer, for a shell's
+ * single quotes. */
+void backend_example(const struct backend *b, char *out, size_t size);
+
+#endif

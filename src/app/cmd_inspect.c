@@ -1,0 +1,243 @@
+/* `unrolld inspect`: what a checkpoint holds. */
+#include "app/cmd.h"
+
+#include "app/model_file.h"
+#include "base/options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct inspect_options {
+	bool help, json, tensors;
+};
+
+#define AT(field) offsetof(struct inspect_options, field)
+static const struct option rows[] = {
+	{ "help", OPTION_BOOL, AT(help), "no", .help = "show this and stop",
+		.letter = 'h' },
+	{ "json", OPTION_BOOL, AT(json), "no",
+		.help = "print one JSON object" },
+	{ "tensors", OPTION_BOOL, AT(tensors), "no",
+		.help = "list the tensors: name, shape, bytes in the file" },
+};
+
+struct inspection {
+	const char *path;
+	struct model_file model;
+	char fingerprint[17];
+	size_t parameters;
+	size_t bytes; /* of the tensors in the file */
+};
+
+static size_t tensor_bytes(const struct inspection *i, const struct tensor *t)
+{
+	return checkpoint_entry(t, i->model.checkpoint.dtype).bytes;
+}
+
+static int inspect(struct inspection *i, const char *path, struct error *err)
+{
+	const struct parameters *p = &i->model.checkpoint.parameters;
+
+	i->path = path;
+	if (model_file_open(&i->model, path, err) < 0)
+		return -1;
+	snprintf(i->fingerprint, sizeof(i->fingerprint), "%016llx",
+		(unsigned long long)checkpoint_fingerprint(p));
+	i->parameters = model_file_parameters(p);
+	for (size_t k = 0; k < p->n_tensors; k++)
+		i->bytes += tensor_bytes(i, &p->tensors[k]);
+	return 0;
+}
+
+static json_t *tensors_json(const struct inspection *i)
+{
+	const struct parameters *p = &i->model.checkpoint.parameters;
+	json_t *list = json_array();
+
+	for (size_t k = 0; k < p->n_tensors; k++) {
+		const struct tensor *t = &p->tensors[k];
+		json_t *shape =
+			t->cols ? json_pack("[I,I]", (json_int_t)t->rows,
+					  (json_int_t)t->cols)
+				: json_pack("[I]", (json_int_t)t->rows);
+
+		json_array_append_new(
+			list, json_pack("{s:s, s:o, s:I}", "name", t->name,
+				      "shape", shape, "bytes",
+				      (json_int_t)tensor_bytes(i, t)));
+	}
+	return list;
+}
+
+static int print_json(
+	const struct inspection *i, bool tensors, struct error *err)
+{
+	const struct checkpoint *c = &i->model.checkpoint;
+	const struct tokenizer *t = i->model.tokenizer;
+	json_t *all = json_pack(
+		"{s:s, s:s, s:o, s:I, s:I, s:s, s:{s:s, s:I, s:I}, s:O*}",
+		"path", i->path, "fingerprint", i->fingerprint, "architecture",
+		checkpoint_architecture_json(&c->parameters.arch), "parameters",
+		(json_int_t)i->parameters, "bytes", (json_int_t)i->bytes,
+		"dtype", checkpoint_dtype_name(c->dtype), "tokenizer", "kind",
+		tokenizer_kind(t), "vocabulary", (json_int_t)tokenizer_vocab(t),
+		"start", (json_int_t)tokenizer_start(t), "training",
+		c->training);
+
+	if (all && tensors)
+		json_object_set_new(all, "tensors", tensors_json(i));
+	if (!all)
+		return error_set(err, ERROR_NO_MEMORY,
+			"%s: out of memory, or a name that is not UTF-8",
+			i->path);
+	json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+	puts("");
+	json_decref(all);
+	return 0;
+}
+
+/* Every value of the training summary, by its dotted name. */
+static void print_summary(const char *prefix, const json_t *object)
+{
+	const char *key;
+	char name[256], *text;
+	json_t *value;
+
+	json_object_foreach((json_t *)object, key, value)
+	{
+		snprintf(name, sizeof(name), "%s%s%s", prefix,
+			*prefix ? "." : "", key);
+		if (json_is_object(value)) {
+			print_summary(name, value);
+			continue;
+		}
+		text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT |
+						 JSON_REAL_PRECISION(6));
+		printf("  %-30s %s\n", name, text ? text : "");
+		free(text);
+	}
+}
+
+static void print_tensors(const struct inspection *i)
+{
+	const struct parameters *p = &i->model.checkpoint.parameters;
+	char shape[64];
+
+	puts("tensors");
+	for (size_t k = 0; k < p->n_tensors; k++) {
+		const struct tensor *t = &p->tensors[k];
+		const struct safetensors_entry e =
+			checkpoint_entry(t, i->model.checkpoint.dtype);
+
+		safetensors_shape_text(&e, shape, sizeof(shape));
+		printf("  %-20s %-14s %12zu\n", t->name, shape, e.bytes);
+	}
+}
+
+static void print_start(const struct tokenizer *t)
+{
+	json_t *token;
+	const char *bytes;
+	char *text = NULL;
+	size_t len;
+
+	bytes = tokenizer_bytes(t, tokenizer_start(t), &len);
+	token = json_stringn(bytes, len);
+	if (token)
+		text = json_dumps(token, JSON_ENCODE_ANY);
+	printf(", start %u %s\n", tokenizer_start(t), text ? text : "");
+	free(text);
+	json_decref(token);
+}
+
+static void print_text(const struct inspection *i, bool tensors)
+{
+	const struct checkpoint *c = &i->model.checkpoint;
+	const struct architecture *a = &c->parameters.arch;
+
+	printf("model         %s\n", i->path);
+	printf("fingerprint   %s\n", i->fingerprint);
+	printf("architecture  %s, %zu layer%s of %zu, ", a->cell, a->layers,
+		a->layers == 1 ? "" : "s", a->hidden);
+	if (a->embedding)
+		printf("embedding %zu", a->embedding);
+	else
+		printf("one-hot input");
+	printf("%s, %s bias\n", a->tied ? ", tied output" : "",
+		a->bias == BIAS_SINGLE ? "single" : "double");
+	printf("parameters    %zu, %zu bytes of %s\n", i->parameters, i->bytes,
+		checkpoint_dtype_name(c->dtype));
+	printf("tokenizer     %s, vocabulary %zu",
+		tokenizer_kind(i->model.tokenizer), a->vocab);
+	print_start(i->model.tokenizer);
+	if (c->training) {
+		puts("training");
+		print_summary("", c->training);
+	}
+	if (tensors)
+		print_tensors(i);
+}
+
+static void help(const struct options *table)
+{
+	struct buf b;
+
+	puts("usage: unrolld inspect MODEL [OPTION...]\n"
+	     "\n"
+	     "Checks a checkpoint wholly and prints what it holds.\n");
+	buf_init(&b, 1 << 16);
+	if (options_print_help(table, &b) == 0)
+		fputs(b.data, stdout);
+	buf_release(&b);
+}
+
+static int run(
+	const struct inspect_options *o, const char *path, struct error *err)
+{
+	struct inspection i = { 0 };
+	int failed = inspect(&i, path, err);
+
+	if (!failed && o->json)
+		failed = print_json(&i, o->tensors, err);
+	else if (!failed)
+		print_text(&i, o->tensors);
+	if (!failed && (fflush(stdout) || ferror(stdout)))
+		failed = error_set_errno(err, "standard output");
+	model_file_release(&i.model);
+	return failed;
+}
+
+int cmd_inspect(int argc, char **argv)
+{
+	struct option_list args = { 0 };
+	struct inspect_options o;
+	struct options table;
+	struct error err = { 0 };
+	int rc = CMD_USAGE;
+
+	if (options_init(
+		    &table, rows, sizeof(rows) / sizeof(rows[0]), &o, &err) < 0)
+		goto out;
+	if (options_parse_arguments(&table, argc, argv, &args, &err) < 0)
+		goto out_table;
+	if (o.help) {
+		help(&table);
+		rc = CMD_OK;
+	} else if (args.n != 1) {
+		error_set(&err, ERROR_INVALID,
+			"%zu models named, expected one; usage: unrolld "
+			"inspect MODEL",
+			args.n);
+	} else {
+		rc = run(&o, args.items[0], &err) < 0 ? CMD_FAILED : CMD_OK;
+	}
+out_table:
+	option_list_release(&args);
+	options_release(&table);
+out:
+	if (rc != CMD_OK)
+		fprintf(stderr, "unrolld inspect: %s\n", err.message);
+	return rc;
+}

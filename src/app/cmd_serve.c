@@ -1,0 +1,42 @@
+#include "app/cmd.h"
+#include "app/config.h"
+#include "app/lifecycle.h"
+
+#include <stdio.h>
+
+#define MAX_TEXT (1u << 20)
+
+static int print(const struct config *c,
+	int (*write)(const struct config *c, struct buf *out))
+{
+	struct buf out;
+	int failed;
+
+	buf_init(&out, MAX_TEXT);
+	failed = write(c, &out) < 0 ||
+		 fwrite(out.data, 1, out.len, stdout) != out.len ||
+		 fflush(stdout);
+	buf_release(&out);
+	return failed ? CMD_FAILED : CMD_OK;
+}
+
+int cmd_serve(int argc, char **argv)
+{
+	const struct lifecycle_arguments arguments = { argc, argv };
+	struct config config;
+	struct error err;
+	int code;
+
+	if (config_open(&config, argc, argv, &err) < 0) {
+		fprintf(stderr, "unrolld serve: %s\n", err.message);
+		return err.code == ERROR_INVALID ? CMD_USAGE : CMD_FAILED;
+	}
+	if (config.help)
+		code = print(&config, config_print_help);
+	else if (config.print)
+		code = print(&config, config_print_file);
+	else
+		code = lifecycle_run(&config, &arguments);
+	config_release(&config);
+	return code;
+}

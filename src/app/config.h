@@ -1,0 +1,47 @@
+/*
+ * All that `unrolld serve` can be told, from file, environment and flags: the
+ * one place that knows their names. What a feature gets is its own struct.
+ */
+#ifndef APP_CONFIG_H
+#define APP_CONFIG_H
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "http/api.h"
+#include "http/server.h"
+#include "serve/engine.h"
+#include "serve/session.h"
+
+#define CONFIG_FILE "/etc/unrolld/unrolld.conf"
+
+struct config_values; /* what the option table fills */
+
+struct config {
+	struct options options;
+	struct config_values *values; /* owned */
+	char *models_dir;    /* owned; a directory or one file; or NULL */
+	char *sessions_path; /* owned; NULL for the memory store */
+	bool help, print;    /* what was asked for instead of serving */
+};
+
+/* Reads argv[0..argc) of `serve`, the environment and the file. Errors name
+ * where the wrong value stands. */
+int config_open(struct config *c, int argc, char **argv, struct error *err);
+void config_release(struct config *c);
+
+int config_print_help(const struct config *c, struct buf *out);
+int config_print_file(const struct config *c, struct buf *out);
+
+/* The modules' options; texts are borrowed from c. */
+void config_log(const struct config *c, struct log_options *o);
+void config_server(const struct config *c, struct server_options *o);
+void config_api(const struct config *c, struct api_options *o);
+void config_engine(const struct config *c, struct engine_options *o);
+void config_sessions(const struct config *c, struct sessions_options *o);
+const char *config_store(const struct config *c); /* "memory", "sqlite" */
+const char *config_default_model(const struct config *c);
+uint64_t config_drain_ms(const struct config *c);
+bool config_allow_anonymous(const struct config *c);
+
+#endif

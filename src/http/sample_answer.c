@@ -1,0 +1,275 @@
+/* What a client gets of a generation: one JSON object, or frames of a stream.
+ * A frame covers all tokens of one choice that had come when it was written. */
+#include "http/reply.h"
+#include "http/sample.h"
+#include "http/stream.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FRAME_BYTES 4096 /* of text after which a frame is sent */
+#define FRAME_LOGPROBS 32
+
+static json_t *token_text(const struct sample *s, uint32_t token)
+{
+	const struct registry_entry *model = generate_model(s->request);
+	const char *bytes;
+	size_t len;
+
+	bytes = tokenizer_bytes(model->tokenizer, token, &len);
+	return reply_text(bytes, len);
+}
+
+static json_t *top_object(
+	const struct sample *s, const struct generate_event *e)
+{
+	json_t *top = json_object();
+
+	for (unsigned i = 0; i < e->n_top; i++) {
+		json_t *text = token_text(s, e->top[i].token);
+
+		json_object_set_new(top, json_string_value(text),
+			json_real((double)e->top[i].logprob));
+		json_decref(text);
+	}
+	return top;
+}
+
+static int take_logprob(const struct sample *s, struct sample_choice *c,
+	const struct generate_event *e)
+{
+	if (!c->tokens) {
+		c->tokens = json_array();
+		c->token_logprobs = json_array();
+		c->top_logprobs = json_array();
+	}
+	if (json_array_append_new(c->tokens, token_text(s, e->token)) < 0 ||
+		json_array_append_new(
+			c->token_logprobs, json_real((double)e->logprob)) < 0 ||
+		json_array_append_new(c->top_logprobs, top_object(s, e)) < 0)
+		return -1;
+	return 0;
+}
+
+int sample_take(struct sample *s, const struct generate_event *e)
+{
+	struct sample_choice *c = &s->choices[e->choice];
+
+	if (e->type == GENERATE_CHOICE_END) {
+		c->ended = true;
+		c->finish = e->finish;
+	} else if (s->params.has_logprobs && take_logprob(s, c, e) < 0) {
+		return -1;
+	}
+	if (e->type == GENERATE_TOKEN) {
+		s->frame_tokens++;
+		s->frame_index = e->index;
+	}
+	s->frame_choice = e->choice;
+	return e->text_len ? buf_append(&c->text, e->text, e->text_len) : 0;
+}
+
+static json_t *take_logprobs(struct sample_choice *c)
+{
+	json_t *json = json_pack("{s:o, s:o, s:o}", "tokens", c->tokens,
+		"token_logprobs", c->token_logprobs, "top_logprobs",
+		c->top_logprobs);
+
+	c->tokens = c->token_logprobs = c->top_logprobs = NULL;
+	return json;
+}
+
+static double ms(uint64_t ns)
+{
+	return (double)(ns / 1000) / 1e3;
+}
+
+static json_t *timings(const struct generate_result *r)
+{
+	double decode = (double)r->timings.decode / 1e9;
+	double n = (double)r->usage.completion_tokens;
+
+	return json_pack("{s:f, s:f, s:f, s:f, s:f}", "queue_ms",
+		ms(r->timings.queue), "prompt_ms", ms(r->timings.prompt),
+		"decode_ms", ms(r->timings.decode), "commit_ms",
+		ms(r->timings.commit), "tokens_per_second",
+		decode > 0 ? (double)(int64_t)(n / decode) : 0.0);
+}
+
+static json_t *usage(const struct generate_result *r)
+{
+	return json_pack("{s:I, s:I, s:I, s:I}", "prompt_tokens",
+		(json_int_t)r->usage.prompt_tokens, "completion_tokens",
+		(json_int_t)r->usage.completion_tokens, "total_tokens",
+		(json_int_t)(r->usage.prompt_tokens +
+			     r->usage.completion_tokens),
+		"skipped_characters", (json_int_t)r->usage.skipped);
+}
+
+/* Text, finish and log-probabilities of a choice into an object. */
+static void describe_choice(struct sample_choice *c, json_t *json)
+{
+	const char *bytes = c->text.data ? c->text.data : "";
+
+	json_object_set_new(json, "text", reply_text(bytes, c->text.len));
+	if (c->tokens)
+		json_object_set_new(json, "logprobs", take_logprobs(c));
+	json_object_set_new(json, "finish_reason",
+		json_string(generate_finish_name(
+			c->ended ? c->finish : GENERATE_CANCELLED)));
+}
+
+static json_t *describe_choices(struct sample *s)
+{
+	json_t *list = json_array();
+
+	for (int64_t i = 0; i < s->params.n; i++) {
+		json_t *item = json_pack("{s:I}", "index", (json_int_t)i);
+
+		describe_choice(&s->choices[i], item);
+		json_array_append_new(list, item);
+	}
+	return list;
+}
+
+json_t *sample_answer(struct sample *s)
+{
+	const struct generate_result *r = generate_result(s->request);
+	const struct registry_entry *model = generate_model(s->request);
+	char seed[24];
+	json_t *json, *rest;
+
+	snprintf(seed, sizeof(seed), "%llu", (unsigned long long)r->seed);
+	json = json_pack("{s:s, s:s, s:I, s:s, s:s?, s:I}", "id", s->id,
+		"object", "sample", "created", (json_int_t)s->created, "model",
+		model->name, "session", generate_session_id(s->request),
+		"position", (json_int_t)r->position);
+	rest = json_pack("{s:s, s:o, s:o, s:s}", "seed", seed, "usage",
+		usage(r), "timings", timings(r), "system_fingerprint",
+		model->system_fingerprint);
+	if (s->params.n > 1)
+		json_object_set_new(json, "choices", describe_choices(s));
+	else
+		describe_choice(&s->choices[0], json);
+	json_object_update(json, rest);
+	json_decref(rest);
+	if (r->kernels_changed)
+		json_object_set_new(json, "kernels_changed", json_true());
+	return json;
+}
+
+bool sample_frame_full(const struct sample *s)
+{
+	return s->choices[s->frame_choice].text.len >= FRAME_BYTES ||
+	       (s->params.has_logprobs && s->frame_tokens >= FRAME_LOGPROBS);
+}
+
+static int mark(struct sample *s)
+{
+	struct sample_mark m = { s->stream_bytes, s->frame_index };
+
+	if (s->frame_choice)
+		return 0;
+	return buf_append(&s->marks, &m, sizeof(m));
+}
+
+uint64_t sample_sent(struct sample *s)
+{
+	struct sample_mark m;
+	size_t done = 0;
+
+	while (s->x && s->marks.len - done >= sizeof(m)) {
+		memcpy(&m, s->marks.data + done, sizeof(m));
+		if (m.bytes > exchange_bytes_sent(s->x))
+			break;
+		s->kept = m.tokens;
+		done += sizeof(m);
+	}
+	buf_consume(&s->marks, done);
+	return s->kept;
+}
+
+int sample_flush(struct sample *s)
+{
+	struct sample_choice *c = &s->choices[s->frame_choice];
+	size_t room = exchange_stream_room(s->x);
+	json_t *json;
+	char id[24];
+
+	if (!s->frame_tokens && !c->text.len)
+		return 0;
+	json = json_pack("{s:i, s:I, s:o}", "index", (int)s->frame_choice,
+		"tokens", (json_int_t)s->frame_tokens, "text",
+		reply_text(c->text.data ? c->text.data : "", c->text.len));
+	if (json && c->tokens)
+		json_object_set_new(json, "logprobs", take_logprobs(c));
+	s->stream_tokens += s->frame_tokens;
+	snprintf(id, sizeof(id), "%llu", (unsigned long long)s->stream_tokens);
+	s->frame_tokens = 0;
+	buf_clear(&c->text);
+	if (stream_event(s->x, id, json) < 0)
+		return -1;
+	s->stream_bytes += room - exchange_stream_room(s->x);
+	s->last_write = uv_now(s->api->loop);
+	sample_sent(s);
+	return mark(s);
+}
+
+/* The next piece of the prompt, cut between characters. */
+static int echo_piece(struct sample *s)
+{
+	const struct request_text *prompt = &s->params.prompt;
+	const char *at = prompt->bytes + s->echo_offset;
+	size_t n = prompt->len - s->echo_offset;
+
+	if (n > FRAME_BYTES)
+		for (n = FRAME_BYTES; n > 1 && (at[n] & 0xC0) == 0x80;)
+			n--;
+	s->echo_offset += n;
+	s->frame_choice = s->echo_choice;
+	if (s->echo_offset == prompt->len) {
+		s->echo_offset = 0;
+		s->echo_choice++;
+	}
+	if (buf_append(&s->choices[s->frame_choice].text, at, n) < 0)
+		return -1;
+	return s->params.stream ? sample_flush(s) : 0;
+}
+
+bool sample_echo(struct sample *s)
+{
+	while (s->params.echo && s->params.prompt.len &&
+		(int64_t)s->echo_choice < s->params.n) {
+		if (s->params.stream &&
+			exchange_stream_room(s->x) < SAMPLE_FRAME_ROOM)
+			return false;
+		if (echo_piece(s) < 0)
+			break;
+	}
+	return true;
+}
+
+/* An error goes before [DONE]: after it, clients have stopped to listen. */
+void sample_send_last(struct sample *s)
+{
+	const struct generate_result *r = generate_result(s->request);
+	bool failed = r->error.code && r->error.code != ERROR_CANCELLED;
+	json_t *json = NULL, *error = NULL;
+	struct error stopping;
+
+	error_set(&stopping, ERROR_UNAVAILABLE, SAMPLE_STOPPED);
+	if (failed)
+		error = reply_error_object(&r->error, exchange_id(s->x));
+	else if (s->stopping)
+		error = reply_error_object(&stopping, exchange_id(s->x));
+	if (!failed)
+		json = sample_answer(s);
+	if (json && error)
+		json_object_update(json, error);
+	else if (error)
+		json = json_incref(error);
+	json_decref(error);
+	stream_event(s->x, NULL, json);
+	stream_end(s->x);
+}
