@@ -271,7 +271,7 @@ static int load_directory(
 
 static int set_default(struct registry *r, const char *name, struct error *err)
 {
-	struct registry_entry *e;
+	struct registry_entry *e = NULL;
 
 	if (!name || !*name)
 		return 0;
