@@ -88,7 +88,7 @@ VECTOR_INLINE vr vr_tanh(vr x)
 	q = vr_exp_parts(t, &two_n);
 	e = vr_fma(two_n, q, two_n - vr_set(1.0f));
 	t = e / (vr_set(-2.0f) - e);
-	return (vr)((vi)t | ((vi)x & sign));
+	return vr_select(sign, x, t);
 }
 
 #endif

@@ -2,7 +2,7 @@
  * Vector code is one body compiled once per instruction set; each compilation
  * defines const tables under a name with the set's suffix. This is where one
  * of them is chosen, once, at first use: the best that the processor has, or
- * the one that UNROLLD_KERNELS names (generic, avx2, avx512).
+ * the one that UNROLLD_KERNELS names (generic, avx2, avx512, avx512vnni).
  */
 #ifndef MATH_ISA_H
 #define MATH_ISA_H
@@ -11,6 +11,7 @@ enum isa {
 	ISA_GENERIC, /* the compiler's baseline: SSE2, NEON, or scalar */
 	ISA_AVX2,    /* AVX2 and FMA */
 	ISA_AVX512,  /* AVX-512 F, DQ, BW, VL */
+	ISA_AVX512VNNI, /* and VNNI: products of bytes */
 	ISA_COUNT,
 };
 
@@ -26,11 +27,14 @@ const char *isa_name(enum isa isa);
 /* Outside: declare them all, and list them in the order of enum isa. */
 #if defined(__x86_64__) && !defined(REAL_IS_DOUBLE)
 #define ISA_DECLARE(type, name) \
-	extern const type name##_generic, name##_avx2, name##_avx512
-#define ISA_ROW(name) { &name##_generic, &name##_avx2, &name##_avx512 }
+	extern const type name##_generic, name##_avx2, name##_avx512, \
+		name##_avx512vnni
+#define ISA_ROW(name) \
+	{ &name##_generic, &name##_avx2, &name##_avx512, &name##_avx512vnni }
 #else
 #define ISA_DECLARE(type, name) extern const type name##_generic
-#define ISA_ROW(name) { &name##_generic, &name##_generic, &name##_generic }
+#define ISA_ROW(name) \
+	{ &name##_generic, &name##_generic, &name##_generic, &name##_generic }
 #endif
 
 #endif

@@ -15,12 +15,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Weights [k, n] in panels of kernels_panel() columns: panel p holds columns
- * [p * panel, …) as k rows of `panel` reals, zero-padded. */
+enum weight_type {
+	WEIGHTS_F32,
+	WEIGHTS_BF16, /* half the bytes; products and sums in float */
+	WEIGHTS_INT8, /* a quarter: a scale for each output, whole-number sums */
+};
+
+/* Weights [k, n] in panels of kernels()->panel columns: panel p holds columns
+ * [p * panel, …), zero-padded, for ascending k:
+ *   f32   rows of `panel` reals
+ *   bf16  pairs of rows, each column's two values in one 32-bit word
+ *   int8  groups of kernels()->group rows, each column's bytes together */
 struct packed {
-	real *data; /* owned, 64-byte aligned */
+	enum weight_type type;
+	void *data;   /* owned, 64-byte aligned */
+	float *scale; /* [panels * panel] owned; int8: w = scale * byte */
+	int32_t *sum; /* [panels * panel] owned; int8: sum over k of bytes */
 	size_t k, n;
 	size_t panels;
+	size_t bytes; /* of all three */
 };
 
 enum product_init {
@@ -38,12 +51,17 @@ struct product {
 	size_t ldy;
 	const real *bias;  /* [n], for PRODUCT_BIAS */
 	enum product_init init;
+
+	/* int8 only: x as bytes, made by kernels_quantise. */
+	const uint8_t *x8;    /* [m, kernels_quantised(k)]: round(x / s) + 128 */
+	const float *x_scale; /* [m]: s of each row */
 };
 
 /* One instruction set's functions. */
 struct kernels {
 	const char *name;
-	size_t panel;
+	size_t panel; /* columns of a packed panel */
+	size_t group; /* rows of int8 weights that one instruction sums */
 
 	/* Panels [begin, end) of a product. */
 	void (*product)(const struct product *p, size_t begin, size_t end);
@@ -58,7 +76,12 @@ struct kernels {
 	void (*column_sum)(size_t rows, const real *g, size_t ldg, size_t begin,
 		size_t end, real *sum, bool accumulate);
 
-	/* Copy rows k of w into panels; transposed: w is [n, k]. */
+	/* x [n] to bytes: out[j] = round(x[j] / scale) + 128, and 128 up to
+	 * kernels_quantised(n). scale 0: the row's own, max |x| / 127. Returns
+	 * the scale. */
+	float (*quantise)(const real *x, size_t n, float scale, uint8_t *out);
+
+	/* Copy rows k of w into f32 panels; transposed: w is [n, k]. */
 	void (*pack)(struct packed *p, const real *w, size_t ldw,
 		bool transposed, size_t begin, size_t end);
 
@@ -93,10 +116,22 @@ struct kernels {
 const struct kernels *kernels(void);
 const char *kernels_name(void);
 
-int packed_open(struct packed *p, size_t k, size_t n, struct error *err);
+int packed_open(struct packed *p, enum weight_type type, size_t k, size_t n,
+	struct error *err);
 void packed_release(struct packed *p);
-/* Fill all panels from w: [k, n] or, transposed, PyTorch's [n, k]. */
+/* Fill all panels from w: [k, n] or, transposed, PyTorch's [n, k]. Rounds to
+ * the type: bf16 to nearest even, int8 to scale = max |w| / 127 by output. */
 void packed_fill(struct packed *p, const real *w, bool transposed);
+
+/* "f32", "bf16", "int8"; and back: 0, or -1 for another name. */
+const char *weight_type_name(enum weight_type type);
+int weight_type_find(const char *name, enum weight_type *type);
+
+/* Bytes of a quantised row of k: k rounded up to whole groups. */
+static inline size_t kernels_quantised(size_t k)
+{
+	return (k + 3) / 4 * 4;
+}
 
 /* The whole product. */
 void kernels_product(const struct product *p);

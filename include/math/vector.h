@@ -13,6 +13,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(ISA_avx512vnni)
+#define ISA_avx512
+#endif
 #if defined(ISA_avx512) || defined(ISA_avx2)
 #include <immintrin.h>
 #endif

@@ -7,6 +7,7 @@
 #define NN_MODEL_H
 
 #include "base/error.h"
+#include "math/kernels.h"
 #include "nn/architecture.h"
 #include "nn/parameters.h"
 
@@ -16,12 +17,16 @@
 struct model;
 struct model_scratch;
 
-/* Packs p's weights; p may be released afterwards. Reference count 1. */
-int model_open(struct model **m, const struct parameters *p, struct error *err);
+/* Packs p's weights as `type`; p may be released afterwards. Reference count
+ * 1. int8 rounds each output's weights, and every h to 1/127: |h| <= 1, so it
+ * needs no calibration; an embedding is rounded by its own greatest value. */
+int model_open(struct model **m, const struct parameters *p,
+	enum weight_type type, struct error *err);
 struct model *model_ref(struct model *m); /* any thread */
 void model_unref(struct model *m);        /* any thread; frees at zero */
 
 const struct architecture *model_architecture(const struct model *m);
+enum weight_type model_weight_type(const struct model *m);
 /* Bytes the packed weights occupy. */
 size_t model_bytes(const struct model *m);
 /* Floats in one sequence's state: [layers][states of the cell][hidden], h

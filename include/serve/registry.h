@@ -26,6 +26,7 @@ struct registry_entry {
 	struct tokenizer *tokenizer;
 	uint64_t fingerprint;	     /* of architecture and tensors */
 	char fingerprint_text[17];   /* the same in hexadecimal */
+	char system[32];	     /* weights-kernels: same bits if equal */
 	char system_fingerprint[64]; /* fingerprint-weights-kernels */
 	char *training;		     /* the summary as JSON text, or NULL */
 	int64_t created;	     /* the file's time, Unix seconds */
@@ -41,6 +42,7 @@ struct registry_options {
 	const char *const *paths; /* [n_paths] single files */
 	size_t n_paths;
 	const char *default_name; /* or NULL: the first by name */
+	enum weight_type weights; /* that models are packed as */
 };
 
 /*

@@ -20,6 +20,7 @@ static int open_models(
 	const char *path = c->models_dir;
 	struct registry_options o = {
 		.default_name = config_default_model(c),
+		.weights = config_weights(c),
 	};
 
 	if (is_file(path)) {

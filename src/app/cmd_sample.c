@@ -134,7 +134,7 @@ static int run(const char *path, const struct sample_options *o, uint64_t seed,
 		checkpoint_load(&c, path, err) < 0)
 		return -1;
 	if (tokenizer_load(&tokenizer, c.tokenizer, err) == 0)
-		rc = model_open(&model, &c.parameters, err);
+		rc = model_open(&model, &c.parameters, WEIGHTS_F32, err);
 	if (rc == 0 &&
 		tokenizer_vocab(tokenizer) != c.parameters.arch.vocab)
 		rc = error_set(err, ERROR_CORRUPT,

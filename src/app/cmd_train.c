@@ -379,7 +379,7 @@ static int sample(struct run *r, uint64_t step, struct error *err)
 	request.arg = &text;
 	sampler_defaults(&options);
 	options.temperature = r->o.temperature;
-	if (model_open(&m, &r->model.parameters, err) < 0 ||
+	if (model_open(&m, &r->model.parameters, WEIGHTS_F32, err) < 0 ||
 		text_sampler_open(&s, m, r->corpus.tokenizer, err) < 0)
 		goto out;
 	state = kernels_alloc(model_state_floats(m));

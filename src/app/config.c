@@ -23,7 +23,7 @@ struct config_values {
 	struct option_list cors_origins, hosts;
 	bool allow_anonymous;
 	char *models_dir, *models_default;
-	int store, durability;
+	int store, durability, weights;
 	char *sessions_path;
 	uint64_t sessions_max, sessions_ttl;
 	uint64_t threads, slots, batch, chunk, queue;
@@ -261,6 +261,13 @@ static const struct option rows[] = {
 		.max = "1024",
 		.help = "Threads that generate; 0 takes the cores that there "
 			"are" },
+	{ .name = "engine.weights",
+		.type = OPTION_ENUM,
+		AT(weights),
+		.value = "f32",
+		.choices = "f32|bf16|int8",
+		.help = "Models' weights in memory: bf16 halves and int8 "
+			"quarters them" },
 	{ .name = "engine.slots",
 		.type = OPTION_UINT,
 		AT(slots),
@@ -317,7 +324,8 @@ static bool is_injected(const char *variable)
 
 static int load_environment(struct options *o, struct error *err)
 {
-	static const char *const allowed[] = { PREFIX "EXE", NULL };
+	static const char *const allowed[] = { PREFIX "EXE", PREFIX "KERNELS",
+		NULL };
 	char **copy;
 	size_t n = 0, kept = 0;
 	int loaded;
@@ -494,6 +502,11 @@ void config_engine(const struct config *c, struct engine_options *o)
 		.chunk = v->chunk,
 		.queue = v->queue,
 	};
+}
+
+enum weight_type config_weights(const struct config *c)
+{
+	return (enum weight_type)c->values->weights;
 }
 
 void config_sessions(const struct config *c, struct sessions_options *o)

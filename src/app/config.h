@@ -38,6 +38,7 @@ void config_log(const struct config *c, struct log_options *o);
 void config_server(const struct config *c, struct server_options *o);
 void config_api(const struct config *c, struct api_options *o);
 void config_engine(const struct config *c, struct engine_options *o);
+enum weight_type config_weights(const struct config *c);
 void config_sessions(const struct config *c, struct sessions_options *o);
 const char *config_store(const struct config *c); /* "memory", "sqlite" */
 const char *config_default_model(const struct config *c);

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const names[ISA_COUNT] = { "generic", "avx2", "avx512" };
+static const char *const names[ISA_COUNT] = { "generic", "avx2", "avx512",
+	"avx512vnni" };
 static enum isa chosen;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -16,7 +17,8 @@ static enum isa best(void)
 		__builtin_cpu_supports("avx512dq") &&
 		__builtin_cpu_supports("avx512bw") &&
 		__builtin_cpu_supports("avx512vl"))
-		return ISA_AVX512;
+		return __builtin_cpu_supports("avx512vnni") ? ISA_AVX512VNNI :
+							      ISA_AVX512;
 	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
 		return ISA_AVX2;
 #endif

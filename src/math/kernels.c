@@ -39,34 +39,6 @@ real *kernels_alloc(size_t n)
 	return p;
 }
 
-int packed_open(struct packed *p, size_t k, size_t n, struct error *err)
-{
-	size_t panel = kernels()->panel;
-	size_t panels = (n + panel - 1) / panel;
-	size_t count;
-
-	*p = (struct packed){ .k = k, .n = n, .panels = panels };
-	if (__builtin_mul_overflow(panels * panel, k, &count))
-		return error_set_memory(err, "packed weights", SIZE_MAX);
-	p->data = kernels_alloc(count);
-	if (!p->data)
-		return error_set_memory(err, "packed weights",
-			count * sizeof(real));
-	return 0;
-}
-
-void packed_release(struct packed *p)
-{
-	free(p->data);
-	*p = (struct packed){ 0 };
-}
-
-void packed_fill(struct packed *p, const real *w, bool transposed)
-{
-	kernels()->pack(p, w, transposed ? p->k : p->n, transposed, 0,
-		p->panels);
-}
-
 void kernels_product(const struct product *p)
 {
 	kernels()->product(p, 0, p->w->panels);

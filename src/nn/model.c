@@ -19,6 +19,7 @@ struct layer {
 
 struct model {
 	struct architecture arch;
+	enum weight_type type;
 	const struct cell_ops *cell;
 	size_t width; /* G * H */
 	real *table;  /* [V, G * H] layer 0's input product and bias, or NULL */
@@ -38,7 +39,13 @@ struct model_scratch {
 	real *before;  /* [S][max_rows, H] */
 	real *after;   /* [S][max_rows, H] */
 	real *logits;  /* [max_rows, V] */
+	uint8_t *x8;    /* int8: [max_rows, quantised max(E, H)] */
+	float *x_scale; /* int8: [max_rows] */
 };
+
+/* What a layer's input may be worth: h is in (-1, 1), an embedding anything. */
+#define SCALE_OF_H (1.0f / 127)
+#define SCALE_BY_ROW 0.0f
 
 static const real *tensor(const struct parameters *p, const char *kind,
 	size_t layer)
@@ -59,11 +66,17 @@ static real *copy(struct model *m, const real *data, size_t n)
 static int pack(struct model *m, struct packed *w, const real *data, size_t k,
 	size_t n, struct error *err)
 {
-	if (packed_open(w, k, n, err) < 0)
+	if (packed_open(w, m->type, k, n, err) < 0)
 		return -1;
 	packed_fill(w, data, true);
-	m->bytes += w->panels * kernels()->panel * k * sizeof(real);
+	m->bytes += w->bytes;
 	return 0;
+}
+
+static bool folds(const struct model *m)
+{
+	return !m->arch.embedding ||
+		m->arch.vocab * m->width * sizeof(real) <= FOLD_MAX_BYTES;
 }
 
 static int open_layer(struct model *m, const struct parameters *p, size_t l,
@@ -72,7 +85,7 @@ static int open_layer(struct model *m, const struct parameters *p, size_t l,
 	const size_t n = m->width, h = m->arch.hidden;
 	struct layer *layer = &m->layers[l];
 	const real *b_hh = tensor(p, "bias_hh", l);
-	bool gathered = l == 0 && !m->arch.embedding;
+	bool gathered = l == 0 && folds(m);
 
 	layer->bias = copy(m, tensor(p, "bias_ih", l), n);
 	if (m->cell->separate)
@@ -89,6 +102,28 @@ static int open_layer(struct model *m, const struct parameters *p, size_t l,
 	return pack(m, &layer->hidden, tensor(p, "weight_hh", l), h, n, err);
 }
 
+/* table = embedding x W_ih + bias, in full precision whatever the type. */
+static int fold(struct model *m, const real *w_ih, const real *embedding,
+	struct error *err)
+{
+	const size_t e = m->arch.embedding;
+	struct packed w;
+
+	if (packed_open(&w, WEIGHTS_F32, e, m->width, err) < 0)
+		return -1;
+	packed_fill(&w, w_ih, true);
+	kernels_product(&(struct product){ .w = &w,
+		.m = m->arch.vocab,
+		.x = embedding,
+		.ldx = e,
+		.y = m->table,
+		.ldy = m->width,
+		.bias = m->layers[0].bias,
+		.init = PRODUCT_BIAS });
+	packed_release(&w);
+	return 0;
+}
+
 /* Layer 0's input product, once for each token: a column of a one-hot
  * weight_ih_l0, or an embedding's row through it; bias included. */
 static int open_table(struct model *m, const struct parameters *p,
@@ -101,7 +136,7 @@ static int open_table(struct model *m, const struct parameters *p,
 		NULL;
 	struct layer *first = &m->layers[0];
 
-	if (embedding && v * n * sizeof(real) > FOLD_MAX_BYTES) {
+	if (!folds(m)) {
 		m->embedding = copy(m, embedding, v * a->embedding);
 		return m->embedding ? 0 :
 				      error_set_memory(err, "embedding",
@@ -121,18 +156,7 @@ static int open_table(struct model *m, const struct parameters *p,
 					first->bias[j] + w[i * n + j];
 		return 0;
 	}
-	kernels_product(&(struct product){ .w = &first->input,
-		.m = v,
-		.x = embedding,
-		.ldx = a->embedding,
-		.y = m->table,
-		.ldy = n,
-		.bias = first->bias,
-		.init = PRODUCT_BIAS });
-	m->bytes -= first->input.panels * kernels()->panel * first->input.k *
-		sizeof(real);
-	packed_release(&first->input);
-	return 0;
+	return fold(m, tensor(p, "weight_ih", 0), embedding, err);
 }
 
 static int open_output(struct model *m, const struct parameters *p,
@@ -151,7 +175,7 @@ static int open_output(struct model *m, const struct parameters *p,
 }
 
 int model_open(struct model **out, const struct parameters *p,
-	struct error *err)
+	enum weight_type type, struct error *err)
 {
 	struct model *m;
 
@@ -162,6 +186,7 @@ int model_open(struct model **out, const struct parameters *p,
 	if (!m)
 		return error_set_memory(err, "model", sizeof(*m));
 	m->arch = p->arch;
+	m->type = type;
 	m->cell = cell_find(p->arch.cell);
 	m->width = m->cell->gates * p->arch.hidden;
 	atomic_init(&m->references, 1);
@@ -207,6 +232,11 @@ const struct architecture *model_architecture(const struct model *m)
 	return &m->arch;
 }
 
+enum weight_type model_weight_type(const struct model *m)
+{
+	return m->type;
+}
+
 size_t model_bytes(const struct model *m)
 {
 	return m->bytes;
@@ -234,8 +264,10 @@ int model_scratch_open(struct model_scratch **out, const struct model *m,
 	k->before = kernels_alloc(max_rows * s * h);
 	k->after = kernels_alloc(max_rows * s * h);
 	k->logits = kernels_alloc(max_rows * m->arch.vocab);
+	k->x8 = malloc(max_rows * kernels_quantised(in));
+	k->x_scale = calloc(max_rows, sizeof(*k->x_scale));
 	if (!k->x || !k->gates || !k->product || !k->before || !k->after ||
-		!k->logits) {
+		!k->logits || !k->x8 || !k->x_scale) {
 		model_scratch_close(k);
 		return error_set_memory(err, "scratch",
 			max_rows * (m->arch.vocab + 2 * m->width) *
@@ -255,7 +287,25 @@ void model_scratch_close(struct model_scratch *s)
 	free(s->before);
 	free(s->after);
 	free(s->logits);
+	free(s->x8);
+	free(s->x_scale);
 	free(s);
+}
+
+/* A product on weights of the model's type. */
+static void multiply(const struct model *m, struct model_scratch *s,
+	struct product *p, float scale)
+{
+	const size_t k = p->w->k, stride = kernels_quantised(k);
+
+	if (m->type == WEIGHTS_INT8) {
+		for (size_t i = 0; i < p->m; i++)
+			s->x_scale[i] = kernels()->quantise(p->x + i * p->ldx,
+				k, scale, s->x8 + i * stride);
+		p->x8 = s->x8;
+		p->x_scale = s->x_scale;
+	}
+	kernels_product(p);
 }
 
 /* gates = bias + input product, of layer 0 by token. */
@@ -275,14 +325,16 @@ static void first_input(const struct model *m, struct model_scratch *s,
 	}
 	if (m->table)
 		return;
-	kernels_product(&(struct product){ .w = &m->layers[0].input,
-		.m = n,
-		.x = s->x,
-		.ldx = e,
-		.y = s->gates,
-		.ldy = width,
-		.bias = m->layers[0].bias,
-		.init = PRODUCT_BIAS });
+	multiply(m, s,
+		&(struct product){ .w = &m->layers[0].input,
+			.m = n,
+			.x = s->x,
+			.ldx = e,
+			.y = s->gates,
+			.ldy = width,
+			.bias = m->layers[0].bias,
+			.init = PRODUCT_BIAS },
+		SCALE_BY_ROW);
 }
 
 /* One layer over the batch: states to `before`, step, back to states; h is
@@ -315,7 +367,7 @@ static void step_layer(const struct model *m, struct model_scratch *s,
 			memcpy(s->before + j * plane + i * h,
 				states[i] + (l * k + j) * h, h * sizeof(real));
 	}
-	kernels_product(&product);
+	multiply(m, s, &product, SCALE_OF_H);
 	m->cell->forward(&step);
 	for (size_t j = 0; j < k; j++)
 		for (size_t i = 0; i < n; i++)
@@ -337,14 +389,16 @@ static void output(const struct model *m, struct model_scratch *s, size_t n,
 				h * sizeof(real));
 	if (!rows)
 		return;
-	kernels_product(&(struct product){ .w = &m->output,
-		.m = rows,
-		.x = s->x,
-		.ldx = h,
-		.y = s->logits,
-		.ldy = v,
-		.bias = m->output_bias,
-		.init = PRODUCT_BIAS });
+	multiply(m, s,
+		&(struct product){ .w = &m->output,
+			.m = rows,
+			.x = s->x,
+			.ldx = h,
+			.y = s->logits,
+			.ldy = v,
+			.bias = m->output_bias,
+			.init = PRODUCT_BIAS },
+		SCALE_OF_H);
 	rows = 0;
 	for (size_t i = 0; i < n; i++)
 		if (logits[i])
@@ -360,15 +414,16 @@ void model_step(const struct model *m, struct model_scratch *s, size_t n,
 	first_input(m, s, n, tokens);
 	for (size_t l = 0; l < m->arch.layers; l++) {
 		if (l)
-			kernels_product(&(struct product){
-				.w = &m->layers[l].input,
-				.m = n,
-				.x = s->after,
-				.ldx = h,
-				.y = s->gates,
-				.ldy = m->width,
-				.bias = m->layers[l].bias,
-				.init = PRODUCT_BIAS });
+			multiply(m, s,
+				&(struct product){ .w = &m->layers[l].input,
+					.m = n,
+					.x = s->after,
+					.ldx = h,
+					.y = s->gates,
+					.ldy = m->width,
+					.bias = m->layers[l].bias,
+					.init = PRODUCT_BIAS },
+				SCALE_OF_H);
 		step_layer(m, s, l, n, states);
 	}
 	output(m, s, n, logits);

@@ -15,9 +15,9 @@ static real *reals(struct network *n, size_t count)
 static int open_packed(struct network *n, struct packed *p, size_t k,
 	size_t width, struct error *err)
 {
-	if (packed_open(p, k, width, err) < 0)
+	if (packed_open(p, WEIGHTS_F32, k, width, err) < 0)
 		return -1;
-	n->bytes += p->panels * n->k->panel * k * sizeof(real);
+	n->bytes += p->bytes;
 	return 0;
 }
 

@@ -116,7 +116,7 @@ void engine_end(struct engine_thread *t, struct generate_request *r,
 	atomic_fetch_sub(&t->load, r->n);
 	if (session && state) {
 		session_state_copy(&session->state, state);
-		session_commit(session, kernels_name(), on_committed, r);
+		session_commit(session, r->model->system, on_committed, r);
 		return;
 	}
 	if (session) {

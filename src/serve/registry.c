@@ -18,7 +18,6 @@
 
 #define SUFFIX ".safetensors"
 #define TRAIN_SUFFIX ".train.safetensors"
-#define WEIGHTS "f32"
 
 struct counted_entry {
 	struct registry_entry entry;
@@ -31,6 +30,7 @@ struct registry {
 	struct registry_entry **entries; /* [n] sorted by name */
 	size_t n;
 	char default_name[REGISTRY_NAME_MAX + 1]; /* "" = the first */
+	enum weight_type weights;
 };
 
 static struct counted_entry *counted(const struct registry_entry *e)
@@ -96,8 +96,8 @@ static size_t longest_token(const struct tokenizer *t)
 	return longest;
 }
 
-static int fill(
-	struct registry_entry *e, const struct checkpoint *c, struct error *err)
+static int fill(struct registry_entry *e, const struct checkpoint *c,
+	enum weight_type weights, struct error *err)
 {
 	const struct architecture *a = &c->parameters.arch;
 
@@ -108,7 +108,7 @@ static int fill(
 			"model %s: its tokenizer has %zu tokens, its tensors"
 			" %zu",
 			e->path, tokenizer_vocab(e->tokenizer), a->vocab);
-	if (model_open(&e->model, &c->parameters, err) < 0)
+	if (model_open(&e->model, &c->parameters, weights, err) < 0)
 		return error_prefix(err, "model %s", e->path);
 	if (c->training) {
 		e->training = json_dumps(c->training, JSON_COMPACT);
@@ -118,8 +118,10 @@ static int fill(
 	e->fingerprint = checkpoint_fingerprint(&c->parameters);
 	snprintf(e->fingerprint_text, sizeof(e->fingerprint_text), "%016llx",
 		(unsigned long long)e->fingerprint);
-	snprintf(e->system_fingerprint, sizeof(e->system_fingerprint),
-		"%s-%s-%s", e->fingerprint_text, WEIGHTS, kernels_name());
+	snprintf(e->system, sizeof(e->system), "%s-%s",
+		weight_type_name(weights), kernels_name());
+	snprintf(e->system_fingerprint, sizeof(e->system_fingerprint), "%s-%s",
+		e->fingerprint_text, e->system);
 	e->bytes = model_bytes(e->model);
 	e->vocab = a->vocab;
 	e->state_floats = model_state_floats(e->model);
@@ -127,8 +129,8 @@ static int fill(
 	return 0;
 }
 
-static int load(
-	struct registry_entry **entry, const char *path, struct error *err)
+static int load(struct registry_entry **entry, const char *path,
+	enum weight_type weights, struct error *err)
 {
 	struct counted_entry *c = calloc(1, sizeof(*c));
 	struct checkpoint checkpoint;
@@ -152,7 +154,7 @@ static int load(
 	c->entry.created = (int64_t)st.st_mtime;
 	if (checkpoint_load(&checkpoint, path, err) < 0)
 		goto out;
-	result = fill(&c->entry, &checkpoint, err);
+	result = fill(&c->entry, &checkpoint, weights, err);
 	checkpoint_release(&checkpoint);
 out:
 	if (result < 0)
@@ -214,9 +216,9 @@ static int publish(
 
 int registry_load(struct registry *r, const char *path, struct error *err)
 {
-	struct registry_entry *e;
+	struct registry_entry *e = NULL;
 
-	if (load(&e, path, err) < 0)
+	if (load(&e, path, r->weights, err) < 0)
 		return -1;
 	log_info("model loaded", log_text("model", e->name),
 		log_text("path", path),
@@ -269,7 +271,7 @@ static int load_directory(
 
 static int set_default(struct registry *r, const char *name, struct error *err)
 {
-	struct registry_entry *e;
+	struct registry_entry *e = NULL;
 
 	if (!name || !*name)
 		return 0;
@@ -292,6 +294,7 @@ int registry_open(struct registry **registry, const struct registry_options *o,
 	if (!r)
 		return error_set_memory(err, "models", sizeof(*r));
 	pthread_mutex_init(&r->lock, NULL);
+	r->weights = o->weights;
 	if (o->dir && load_directory(r, o->dir, err) < 0)
 		goto fail;
 	for (size_t i = 0; i < o->n_paths; i++)

@@ -268,7 +268,7 @@ static int describe(struct sessions *s, const struct session_options *o,
 	else
 		fresh_id(i->id);
 	strcpy(i->model, o->model->name);
-	snprintf(i->kernels, sizeof(i->kernels), "%s", kernels_name());
+	snprintf(i->kernels, sizeof(i->kernels), "%s", o->model->system);
 	i->expires = expiry(now, ttl);
 	if (!o->metadata)
 		return 0;
@@ -558,7 +558,7 @@ static int begin_held(struct holder *h, struct registry *r,
 		return error_prefix(err, "session %s", h->id);
 	}
 	s->kernels_changed = s->state.position &&
-			     strcmp(s->info.kernels, kernels_name()) != 0;
+			     strcmp(s->info.kernels, m->system) != 0;
 	*model = m;
 	return 0;
 }

@@ -160,6 +160,10 @@ static double sum_squares(const real *x, size_t n)
 const struct kernels ISA_SYMBOL(kernel_set) = {
 	.name = NAME(ISA),
 	.panel = PANEL,
+#ifndef REAL_IS_DOUBLE
+	.group = INT8_GROUP,
+	.quantise = quantise,
+#endif
 	.product = product,
 	.outer = outer,
 	.column_sum = column_sum,

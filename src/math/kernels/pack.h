@@ -29,7 +29,7 @@ static void pack(struct packed *p, const real *w, size_t ldw, bool transposed,
 	size_t begin, size_t end)
 {
 	for (size_t panel = begin; panel < end; panel++) {
-		real *out = p->data + panel * p->k * PANEL;
+		real *out = (real *)p->data + panel * p->k * PANEL;
 		size_t j = panel * PANEL;
 		size_t live = p->n - j < PANEL ? p->n - j : PANEL;
 

@@ -1,37 +1,45 @@
-/* See math/kernels.h. */
+/*
+ * See math/kernels.h. One driver walks rows and panels; three tiles sum, one
+ * for each type of weight. A tile is rows x (panels * PANEL) outputs held in
+ * registers while k goes by in order.
+ */
 #ifndef MATH_KERNELS_PRODUCT_H
 #define MATH_KERNELS_PRODUCT_H
 
 #include "math/kernels.h"
 #include "math/kernels/tile.h"
 
-/*
- * rows x (panels * PANEL) outputs at column j: sums start from bias, y or 0
- * and add x[r, i] * w[i, j] for i = 0, 1, …, k - 1.
- */
-VECTOR_INLINE void product_tile(const struct product *p, const int rows,
+/* Where a tile's sums start: y, bias or 0. */
+VECTOR_INLINE vr tile_start(const struct product *p, size_t row, size_t j)
+{
+	const size_t n = p->w->n;
+
+	if (p->init == PRODUCT_ZERO || j >= n)
+		return (vr){ 0 };
+	if (p->init == PRODUCT_BIAS)
+		return vr_get(p->bias, j, n);
+	return vr_get(p->y + row * p->ldy, j, n);
+}
+
+VECTOR_INLINE void tile_end(const struct product *p, size_t row, size_t j, vr v)
+{
+	if (j < p->w->n)
+		vr_put(p->y + row * p->ldy, v, j, p->w->n);
+}
+
+VECTOR_INLINE void tile_f32(const struct product *p, const int rows,
 	const int panels, size_t row, size_t panel)
 {
-	const size_t k = p->w->k, n = p->w->n, j = panel * PANEL;
-	const real *w = p->w->data + panel * k * PANEL;
-	const real *x = p->x + row * p->ldx;
-	real *y = p->y + row * p->ldy + j;
-	const size_t ldx = p->ldx, ldy = p->ldy;
+	const size_t k = p->w->k, j = panel * PANEL, ldx = p->ldx;
+	const real *w = (const real *)p->w->data + panel * k * PANEL;
+	const real *x = p->x + row * ldx;
 	const int vectors = 2 * panels;
-	const bool whole = n - j >= (size_t)panels * PANEL;
 	vr acc[TILE_ROWS][2 * WIDE_PANELS];
 
 	UNROLL for (int r = 0; r < rows; r++)
-	UNROLL for (int v = 0; v < vectors; v++) {
-		const size_t at = (size_t)(v * VR);
-
-		if (p->init == PRODUCT_ZERO || j + at >= n)
-			acc[r][v] = (vr){ 0 };
-		else if (p->init == PRODUCT_BIAS)
-			acc[r][v] = vr_get(p->bias, j + at, n);
-		else
-			acc[r][v] = vr_get(y + (size_t)r * ldy - j, j + at, n);
-	}
+	UNROLL for (int v = 0; v < vectors; v++)
+		acc[r][v] = tile_start(p, row + (size_t)r,
+			j + (size_t)(v * VR));
 	for (size_t i = 0; i < k; i++) {
 		vr b[2 * WIDE_PANELS];
 
@@ -50,67 +58,103 @@ VECTOR_INLINE void product_tile(const struct product *p, const int rows,
 		}
 	}
 	UNROLL for (int r = 0; r < rows; r++)
-	UNROLL for (int v = 0; v < vectors; v++) {
-		const size_t at = (size_t)(v * VR);
-
-		if (whole)
-			vr_store(y + (size_t)r * ldy + at, acc[r][v]);
-		else if (j + at < n)
-			vr_put(y + (size_t)r * ldy - j, acc[r][v], j + at, n);
-	}
+	UNROLL for (int v = 0; v < vectors; v++)
+		tile_end(p, row + (size_t)r, j + (size_t)(v * VR), acc[r][v]);
 }
 
-#define PRODUCT_ONE(R) product_tile(p, R, 1, row, panel)
+#ifndef REAL_IS_DOUBLE
+#include "math/kernels/product_bf16.h"
+#include "math/kernels/product_int8.h"
+#endif
+
+typedef void tile_function(const struct product *p, const int rows,
+	const int panels, size_t row, size_t panel);
 
 /* Rows [row, end) of one panel. */
-static void product_panel(const struct product *p, size_t row, size_t end,
-	size_t panel)
+VECTOR_INLINE void tile_panel(const struct product *p, tile_function *tile,
+	size_t row, size_t end, size_t panel)
 {
 	while (row < end) {
 		size_t rows = tile_rows(end - row);
 
-		TILE_SWITCH(rows, PRODUCT_ONE)
+#define TILE_ONE(R) tile(p, R, 1, row, panel)
+		TILE_SWITCH(rows, TILE_ONE)
+#undef TILE_ONE
 		row += rows;
 	}
 }
 
 /* One or two rows are bound by memory and latency: take panels together. */
-static void product_few(const struct product *p, size_t begin, size_t end)
+VECTOR_INLINE void tile_few(const struct product *p, tile_function *tile,
+	size_t begin, size_t end)
 {
 	size_t panel = begin;
 
 	if (p->m == 1) {
 		for (; panel + 4 <= end; panel += 4)
-			product_tile(p, 1, 4, 0, panel);
+			tile(p, 1, 4, 0, panel);
 		if (panel + 3 == end)
-			product_tile(p, 1, 3, 0, panel);
+			tile(p, 1, 3, 0, panel);
 		else if (panel + 2 == end)
-			product_tile(p, 1, 2, 0, panel);
+			tile(p, 1, 2, 0, panel);
 		else if (panel < end)
-			product_tile(p, 1, 1, 0, panel);
+			tile(p, 1, 1, 0, panel);
 		return;
 	}
 	for (; panel + 2 <= end; panel += 2)
-		product_tile(p, 2, 2, 0, panel);
+		tile(p, 2, 2, 0, panel);
 	if (panel < end)
-		product_tile(p, 2, 1, 0, panel);
+		tile(p, 2, 1, 0, panel);
 }
 
 /* Blocks of rows stay in L2 while the panels pass. */
-static void product(const struct product *p, size_t begin, size_t end)
+VECTOR_INLINE void tile_all(const struct product *p, tile_function *tile,
+	size_t begin, size_t end)
 {
 	const size_t block = 10 * TILE_ROWS;
 
 	if (p->m == 1 || p->m == 2) {
-		product_few(p, begin, end);
+		tile_few(p, tile, begin, end);
 		return;
 	}
 	for (size_t row = 0; row < p->m; row += block) {
 		size_t last = p->m - row < block ? p->m : row + block;
 
 		for (size_t panel = begin; panel < end; panel++)
-			product_panel(p, row, last, panel);
+			tile_panel(p, tile, row, last, panel);
 	}
+}
+
+static void product_f32(const struct product *p, size_t begin, size_t end)
+{
+	tile_all(p, tile_f32, begin, end);
+}
+
+#ifndef REAL_IS_DOUBLE
+static void product_bf16(const struct product *p, size_t begin, size_t end)
+{
+	tile_all(p, tile_bf16, begin, end);
+}
+
+static void product_int8(const struct product *p, size_t begin, size_t end)
+{
+	tile_all(p, tile_int8, begin, end);
+}
+#endif
+
+static void product(const struct product *p, size_t begin, size_t end)
+{
+#ifndef REAL_IS_DOUBLE
+	if (p->w->type == WEIGHTS_BF16) {
+		product_bf16(p, begin, end);
+		return;
+	}
+	if (p->w->type == WEIGHTS_INT8) {
+		product_int8(p, begin, end);
+		return;
+	}
+#endif
+	product_f32(p, begin, end);
 }
 
 #endif
