@@ -135,7 +135,7 @@ static int ask(struct sqlite *s, sqlite3 *db, const char *sql, int64_t *number,
 /* Another program's file, or one from the future, is not ours to touch. */
 static int check_identity(struct sqlite *s, int64_t *version, struct error *err)
 {
-	int64_t id, tables;
+	int64_t id = 0, tables = 0;
 
 	if (ask(s, s->writer, "PRAGMA application_id", &id, NULL, 0, err) < 0 ||
 		ask(s, s->writer, "PRAGMA user_version", version, NULL, 0,
@@ -159,7 +159,7 @@ static int check_identity(struct sqlite *s, int64_t *version, struct error *err)
 static int migrate(struct sqlite *s, struct error *err)
 {
 	char sql[96];
-	int64_t version;
+	int64_t version = 0;
 
 	if (check_identity(s, &version, err) < 0)
 		return -1;
