@@ -138,7 +138,7 @@ static void join(struct engine_thread *t)
 			waiting[n++] = describe(r);
 		joined = scheduler_join(&t->engine->limits, waiting, n,
 			t->engine->limits.slots - t->n_active);
-		for (size_t i = 0; i < joined; i++) {
+		for (size_t i = 0; i < joined && t->waiting; i++) {
 			r = t->waiting;
 			leave_queue(t, &t->waiting);
 			start(t, r);

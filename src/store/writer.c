@@ -269,7 +269,7 @@ int store_writer_post(struct store_writer *w,
 		pthread_cond_signal(&w->work);
 	}
 	pthread_mutex_unlock(&w->lock);
-	if (result < 0)
+	if (result != 0)
 		free(b);
 	return result;
 }
