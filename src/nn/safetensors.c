@@ -286,14 +286,15 @@ static int header_length(
 
 static int parse(struct safetensors *s, struct error *err)
 {
-	const char *text = (const char *)s->map.data + 8;
 	json_error_t fault;
+	const char *text;
 	json_t *header;
 	size_t len = 0;
 	int failed;
 
 	if (header_length(&s->map, &len, err) < 0)
 		return -1;
+	text = (const char *)s->map.data + 8;
 	/* The format asks for this, so that no file is two things at once. */
 	if (text[0] != '{')
 		return error_set(

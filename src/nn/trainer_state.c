@@ -14,7 +14,7 @@
 
 #define REAL_DTYPE \
 	(sizeof(real) == sizeof(double) ? SAFETENSORS_F64 : SAFETENSORS_F32)
-#define MAX_ENTRIES (5 + OPTIMIZER_MAX_MOMENTS)
+#define MAX_ENTRIES (6 + OPTIMIZER_MAX_MOMENTS)
 
 struct counters {
 	uint64_t step, updates, wraps, position;
@@ -46,6 +46,10 @@ static size_t blocks(const struct trainer *t, real *state,
 	for (size_t i = 0;
 		i < t->optimizer->moments && i < OPTIMIZER_MAX_MOMENTS; i++)
 		add(entries, &n, moment_names[i], REAL_DTYPE, t->moments[i],
+			count);
+	/* A run may stop between two chunks of one update. */
+	if (t->options.accumulate > 1)
+		add(entries, &n, "gradients", REAL_DTYPE, t->gradients.data,
 			count);
 	add(entries, &n, "states", REAL_DTYPE, state,
 		network_state_count(t->network));
@@ -87,7 +91,7 @@ static const struct safetensors_entry *find(const struct safetensors *file,
 	if (!e)
 		error_set_param(err, ERROR_CORRUPT, wanted->name,
 			"%s: tensor %s is missing: another optimizer, or "
-			"averaging on one side only",
+			"averaging or accumulation on one side only",
 			path, wanted->name);
 	else if (e->dtype != wanted->dtype || e->bytes != wanted->bytes)
 		error_set_param(err, ERROR_CORRUPT, wanted->name,
@@ -128,8 +132,8 @@ static int restore(struct trainer *t, const struct safetensors *file,
 		fetch(file, path, &entries[1], &smooth_loss, err) < 0)
 		return -1;
 	if (counters.position < t->streams.begin ||
-		counters.position + t->options.seq_length + 1 >
-			t->streams.end)
+		counters.position >
+			t->streams.end - t->options.seq_length - 1)
 		return error_set_param(err, ERROR_CORRUPT, "position",
 			"%s: position %llu of the streams, expected at most "
 			"%zu: another text, batch or seq-length",

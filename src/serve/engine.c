@@ -87,13 +87,13 @@ static int thread_init(
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&t->cond, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	t->active = calloc(l->slots, sizeof(*t->active));
+	t->active = calloc(l->slots, sizeof(struct sequence *));
 	t->slots = calloc(l->slots, sizeof(*t->slots));
 	t->turns = calloc(l->batch, sizeof(*t->turns));
 	t->tokens = calloc(l->batch, sizeof(*t->tokens));
-	t->states = calloc(l->batch, sizeof(*t->states));
-	t->logits = calloc(l->batch, sizeof(*t->logits));
-	t->rows = calloc(l->batch, sizeof(*t->rows));
+	t->states = calloc(l->batch, sizeof(real *));
+	t->logits = calloc(l->batch, sizeof(real *));
+	t->rows = calloc(l->batch, sizeof(struct sequence *));
 	if (!t->active || !t->slots || !t->turns || !t->tokens || !t->states ||
 		!t->logits || !t->rows)
 		return error_set_memory(

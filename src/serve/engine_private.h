@@ -80,8 +80,8 @@ void engine_kick_thread(struct engine_thread *t);
  * it was last put there; who woke the reader for those before need not know. */
 void engine_publish_new(struct engine_thread *t, struct generate_request *r);
 /* The request has left its slots: commit or let go of its session, then put
- * ENDED. error NULL leaves what result.error says. `state` is what the session advances to, NULL
- * to leave it. The thread touches the request no more. */
+ * ENDED. error NULL leaves what result.error says. `state` is what the session
+ * advances to, NULL to leave it. The thread touches the request no more. */
 void engine_end(struct engine_thread *t, struct generate_request *r,
 	const struct error *error, const struct session_state *state);
 

@@ -31,10 +31,10 @@ static void take_inbox(struct engine_thread *t)
 	}
 }
 
-static void leave_queue(struct engine_thread *t, struct generate_request **at)
+/* r is the one that *at points to. */
+static void leave_queue(struct engine_thread *t, struct generate_request **at,
+	struct generate_request *r)
 {
-	struct generate_request *r = *at;
-
 	*at = r->next_waiting;
 	if (!*at)
 		t->waiting_end = at;
@@ -68,11 +68,11 @@ static void sort_out(struct engine_thread *t)
 		struct error late;
 
 		if (cancelling || atomic_load(&r->cancelled)) {
-			leave_queue(t, at);
+			leave_queue(t, at, r);
 			engine_end(t, r,
 				cancelling ? &shutting_down : &cancelled, NULL);
 		} else if (scheduler_expired(&w, t->now)) {
-			leave_queue(t, at);
+			leave_queue(t, at, r);
 			error_set(&late, ERROR_OVERLOADED,
 				"waited %lld ms for a slot, try later",
 				(long long)r->queue_ms);
@@ -140,7 +140,7 @@ static void join(struct engine_thread *t)
 			t->engine->limits.slots - t->n_active);
 		for (size_t i = 0; i < joined && t->waiting; i++) {
 			r = t->waiting;
-			leave_queue(t, &t->waiting);
+			leave_queue(t, &t->waiting, r);
 			start(t, r);
 		}
 	} while (joined == JOIN_AT_ONCE);

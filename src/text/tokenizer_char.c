@@ -289,10 +289,13 @@ static size_t encode_ascii(const struct char_tokenizer *c, const char *text,
 {
 	const uint8_t *s = (const uint8_t *)text;
 	size_t room = out->max - out->len, i;
-	uint32_t *ids = out->ids + out->len;
+	uint32_t *ids;
 
 	if (len > room)
 		len = room;
+	if (!len)
+		return 0;
+	ids = out->ids + out->len;
 	for (i = 0; i < len && s[i] < 0x80; i++) {
 		uint32_t id = c->ascii[s[i]];
 
