@@ -46,7 +46,8 @@ struct trainer_options {
 	double schedule_decay;  /* EPOCH_DECAY: factor per epoch … */
 	double schedule_after;  /* … from this epoch on */
 	uint64_t warmup_steps;  /* COSINE: linear rise first … */
-	uint64_t total_steps;   /* … then down to final_rate at this step */
+	uint64_t total_steps;   /* … then down to final_rate at this step;
+				 * 0: no end, so no fall */
 	double final_rate;      /* COSINE: a fraction of learning_rate */
 	double averaging;       /* weights' exponential moving average: decay
 				 * per step, 0 = off */

@@ -405,6 +405,6 @@ void train_options_trainer(const struct train_options *o, size_t chunks,
 		.accumulate = o->accumulate,
 		.seed = o->seed,
 	};
-	if (t->total_steps < t->warmup_steps)
+	if (t->total_steps && t->total_steps < t->warmup_steps)
 		t->warmup_steps = t->total_steps;
 }

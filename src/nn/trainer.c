@@ -10,6 +10,9 @@
  * is the same for any number of threads. */
 #define NORM_BLOCK 4096
 
+/* PyTorch's clip_grad_norm_ adds it to the norm: so that curves agree. */
+#define CLIP_EPSILON 1e-6
+
 static int check_options(const struct trainer_options *o, struct error *err)
 {
 	if (!optimizer_find(o->optimizer))
@@ -143,6 +146,8 @@ static double learning_rate(const struct trainer *t)
 	}
 	if (t->step < o->warmup_steps)
 		return rate * (double)(t->step + 1) / (double)o->warmup_steps;
+	if (!o->total_steps)
+		return rate;
 	if (t->step >= o->total_steps)
 		return rate * o->final_rate;
 	progress = (double)(t->step - o->warmup_steps) /
@@ -257,8 +262,9 @@ static void apply(struct work *w, struct trainer_report *r)
 	const struct optimizer_ops *ops = t->optimizer;
 	double scale = 1.0 / (double)o->accumulate;
 
-	if (o->clip == CLIP_NORM && r->gradient_norm > o->clip_threshold)
-		scale *= o->clip_threshold / r->gradient_norm;
+	if (o->clip == CLIP_NORM)
+		scale *= fmin(1,
+			o->clip_threshold / (r->gradient_norm + CLIP_EPSILON));
 	w->update = (struct optimizer_step){
 		.learning_rate = (real)r->learning_rate,
 		.gradient_scale = (real)scale,

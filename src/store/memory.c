@@ -64,6 +64,13 @@ static unsigned draw_levels(struct memory *m)
 			   (m->random >> 32) | 1ull << (LEVELS - 1));
 }
 
+static bool is_below(const char *key, const char *bound, bool or_equal)
+{
+	int order = strcmp(key, bound);
+
+	return order < 0 || (or_equal && order == 0);
+}
+
 /* The first node whose key is >= key, or > key when `after`. before[] gets the
  * last node below it on each level, for linking. */
 static struct node *seek(const struct memory *m, const char *key, bool after,
@@ -72,8 +79,7 @@ static struct node *seek(const struct memory *m, const char *key, bool after,
 	struct node *n = m->head;
 
 	for (int l = LEVELS - 1; l >= 0; l--) {
-		while (n->next[l] &&
-			strcmp(n->next[l]->key, key) < (after ? 1 : 0))
+		while (n->next[l] && is_below(n->next[l]->key, key, after))
 			n = n->next[l];
 		if (before)
 			before[l] = n;
@@ -167,7 +173,7 @@ static int memory_list(struct store *s, const char *prefix, const char *after,
 	struct error *err)
 {
 	struct memory *m = (struct memory *)s;
-	bool skip = strcmp(after, prefix) >= 0 && *after;
+	bool skip = *after && strcmp(after, prefix) >= 0;
 	struct node *n;
 
 	pthread_rwlock_rdlock(&m->lock);

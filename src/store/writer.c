@@ -262,15 +262,15 @@ int store_writer_post(struct store_writer *w,
 			held, w->max_bytes);
 	else
 		result = pending_add(&w->current, changes, n, err);
-	if (result == 0) {
+	if (result < 0) {
+		free(b);
+	} else {
 		*w->batches_end = b;
 		w->batches_end = &b->next;
 		w->posted++;
 		pthread_cond_signal(&w->work);
 	}
 	pthread_mutex_unlock(&w->lock);
-	if (result < 0)
-		free(b);
 	return result;
 }
 
