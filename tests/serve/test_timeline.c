@@ -332,7 +332,7 @@ static void act(struct world *w, struct shadow *s, const struct philox *r)
 static void compare(struct world *w, struct shadow *s)
 {
 	struct outcome *o = &s->out;
-	uint64_t n = o->tokens[0].len;
+	uint64_t n;
 
 	fixture_until(&w->f, o, 1);
 	n = o->tokens[0].len;
