@@ -77,6 +77,12 @@ void sessions_let_go(struct holder *h)
 	free(h);
 }
 
+int session_missing(const char *id, struct error *err)
+{
+	return error_set_param(err, ERROR_NOT_FOUND, "session",
+		"session '%.*s' does not exist", SESSION_ID_MAX, id);
+}
+
 int session_check_id(const char *id, struct error *err)
 {
 	size_t len = strnlen(id, SESSION_ID_MAX + 1);
@@ -114,8 +120,7 @@ int session_fetch(struct sessions *s, const char *id, struct session_info *info,
 	buf_init(&blob, SESSION_BLOB_MAX);
 	result = store_writer_get(s->writer, key, store_now(), &blob, &why);
 	if (result < 0 && why.code == ERROR_NOT_FOUND) {
-		error_set_param(err, ERROR_NOT_FOUND, "session",
-			"session '%.*s' does not exist", SESSION_ID_MAX, id);
+		session_missing(id, err);
 	} else if (result < 0) {
 		if (err)
 			*err = why;
@@ -258,8 +263,7 @@ int session_begin(struct sessions *s, struct registry *r, const char *id,
 	struct holder *h;
 
 	if (session_check_id(id, NULL) < 0)
-		return error_set_param(err, ERROR_NOT_FOUND, "session",
-			"session '%.*s' does not exist", SESSION_ID_MAX, id);
+		return session_missing(id, err);
 	h = sessions_hold(s, id, err);
 	if (!h)
 		return -1;

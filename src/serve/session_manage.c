@@ -186,6 +186,8 @@ int session_create(struct sessions *s, const struct session_options *o,
 int session_get(struct sessions *s, const char *id, struct session_info *info,
 	struct error *err)
 {
+	if (session_check_id(id, NULL) < 0)
+		return session_missing(id, err);
 	if (session_fetch(s, id, info, NULL, err) < 0)
 		return -1;
 	info->busy = sessions_busy(s, id);
@@ -259,8 +261,7 @@ static int delete_held(struct sessions *s, const char *id, store_done_fn *done,
 
 	/* A damaged one can be deleted too: its blob is not looked into. */
 	if (check_absent(s, id, &why) == 0)
-		return error_set_param(err, ERROR_NOT_FOUND, "session",
-			"session '%.*s' does not exist", SESSION_ID_MAX, id);
+		return session_missing(id, err);
 	if (why.code != ERROR_CONFLICT) {
 		if (err)
 			*err = why;
@@ -286,8 +287,7 @@ int session_delete(struct sessions *s, const char *id, store_done_fn *done,
 	int result;
 
 	if (session_check_id(id, NULL) < 0)
-		return error_set_param(err, ERROR_NOT_FOUND, "session",
-			"session '%.*s' does not exist", SESSION_ID_MAX, id);
+		return session_missing(id, err);
 	h = sessions_hold(s, id, err);
 	if (!h)
 		return -1;

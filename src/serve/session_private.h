@@ -38,6 +38,8 @@ bool sessions_busy(struct sessions *s, const char *id);
 /* Ask the store how many there are. */
 int sessions_recount(struct sessions *s, struct error *err);
 
+/* ERROR_NOT_FOUND. */
+int session_missing(const char *id, struct error *err);
 int session_check_id(const char *id, struct error *err);
 void session_key(const char *id, char key[STORE_KEY_MAX + 1]);
 int64_t session_expiry(int64_t used, int64_t ttl);
