@@ -330,6 +330,7 @@ void *engine_thread_main(void *arg)
 	struct engine_thread *t = arg;
 	size_t runnable, retired;
 
+	pthread_setname_np(pthread_self(), "engine");
 	team_flush_denormals();
 	while (!atomic_load(&t->engine->stopping)) {
 		t->now = monotonic_ns();

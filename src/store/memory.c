@@ -103,7 +103,7 @@ static void remove_key(struct memory *m, const char *key)
 	struct node *before[LEVELS];
 	struct node *n = seek(m, key, false, before);
 
-	if (!n || strcmp(n->key, key))
+	if (!n || strcmp(n->key, key) != 0)
 		return;
 	for (unsigned l = 0; l < n->levels; l++)
 		before[l]->next[l] = n->next[l];
@@ -152,7 +152,7 @@ static int memory_get(struct store *s, const char *key, int64_t now,
 
 	pthread_rwlock_rdlock(&m->lock);
 	n = seek(m, key, false, NULL);
-	if (!n || strcmp(n->key, key) || n->expires <= now)
+	if (!n || strcmp(n->key, key) != 0 || n->expires <= now)
 		result = error_set(
 			err, ERROR_NOT_FOUND, "store: no entry '%s'", key);
 	else if (buf_append(value, n->value, n->len) < 0)

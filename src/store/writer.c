@@ -158,6 +158,7 @@ static void *writer_main(void *arg)
 	struct store_writer *w = arg;
 	struct timespec next = after_ms(w->sweep_ms);
 
+	pthread_setname_np(pthread_self(), "store-writer");
 	pthread_mutex_lock(&w->lock);
 	while (!w->stop || w->batches) {
 		if (w->batches) {
