@@ -55,6 +55,9 @@ struct trainer_options {
 	uint64_t seed;
 };
 
+/* ERROR_INVALID naming the optimizers, where `name` is none of them. */
+int trainer_check_optimizer(const char *name, struct error *err);
+
 struct trainer;
 
 /* Parameters are borrowed and updated in place. Streams are copied; the tokens
@@ -93,7 +96,8 @@ int trainer_row_state(const struct trainer *t, real *state,
 uint32_t trainer_next_token(const struct trainer *t);
 
 /* Everything beside the weights, in one safetensors file: moments, average,
- * states, raw parameters (a checkpoint may be rounded), position. */
+ * states, raw parameters (a checkpoint may be rounded), position. What has
+ * diverged is not written: ERROR_DIVERGED. */
 int trainer_save(const struct trainer *t, const char *path,
 	const json_t *metadata, struct error *err);
 /* Restore what trainer_save wrote into a trainer opened the same way; a file

@@ -13,13 +13,20 @@
 /* PyTorch's clip_grad_norm_ adds it to the norm: so that curves agree. */
 #define CLIP_EPSILON 1e-6
 
+int trainer_check_optimizer(const char *name, struct error *err)
+{
+	if (optimizer_find(name))
+		return 0;
+	return error_set_param(err, ERROR_INVALID, "optimizer",
+		"optimizer is '%s', expected adagrad, rmsprop, adam, adamw or "
+		"sgd",
+		name);
+}
+
 static int check_options(const struct trainer_options *o, struct error *err)
 {
-	if (!optimizer_find(o->optimizer))
-		return error_set_param(err, ERROR_INVALID, "optimizer",
-			"optimizer is '%s', expected adagrad, rmsprop, adam, "
-			"adamw or sgd",
-			o->optimizer);
+	if (trainer_check_optimizer(o->optimizer, err) < 0)
+		return -1;
 	if (!(o->learning_rate > 0) || !isfinite(o->learning_rate))
 		return error_set_param(err, ERROR_INVALID, "learning-rate",
 			"learning-rate is %g, expected a number above 0",
@@ -226,7 +233,8 @@ static double norm(const struct trainer *t)
 	return sqrt(sum);
 }
 
-/* Which tensor went wrong: the first that isn't finite. */
+/* Which tensor went wrong: the first that isn't finite. (A NaN's sign means
+ * nothing.) */
 static int diverged(const struct trainer *t, double loss, struct error *err)
 {
 	const struct parameters *blocks[] = { t->parameters, &t->gradients };
@@ -245,14 +253,14 @@ static int diverged(const struct trainer *t, double loss, struct error *err)
 						"%s%s is not finite; a smaller "
 						"learning-rate or clip may "
 						"help",
-						loss,
+						fabs(loss),
 						(unsigned long long)t->step + 1,
 						what[b], at->name);
 		}
 	return error_set(err, ERROR_DIVERGED,
 		"loss is %g at step %llu: the logits overflow; a smaller "
 		"learning-rate or clip may help",
-		loss, (unsigned long long)t->step + 1);
+		fabs(loss), (unsigned long long)t->step + 1);
 }
 
 static void apply(struct work *w, struct trainer_report *r)

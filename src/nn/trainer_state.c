@@ -8,6 +8,7 @@
 #include "math/kernels.h"
 #include "nn/safetensors.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,16 +57,37 @@ static size_t blocks(const struct trainer *t, real *state,
 	return n;
 }
 
+/* The last update may have gone wrong, which the next loss would show. */
+static int check_finite(const struct trainer *t, struct error *err)
+{
+	const struct parameters *p = t->parameters;
+
+	for (size_t i = 0; i < p->n_tensors; i++)
+		for (size_t j = 0; j < tensor_size(&p->tensors[i]); j++)
+			if (!isfinite(p->data[p->tensors[i].offset + j]))
+				return error_set_param(err, ERROR_DIVERGED,
+					p->tensors[i].name,
+					"%s is not finite after step %llu; a "
+					"smaller learning-rate or clip may "
+					"help",
+					p->tensors[i].name,
+					(unsigned long long)t->step);
+	return 0;
+}
+
 int trainer_save(const struct trainer *t, const char *path,
 	const json_t *metadata, struct error *err)
 {
 	const struct counters counters = { t->step, t->updates, t->wraps,
 		t->position };
 	struct safetensors_entry entries[MAX_ENTRIES];
-	real *state = kernels_alloc(network_state_count(t->network));
+	real *state;
 	size_t n = 0;
 	int rc;
 
+	if (check_finite(t, err) < 0)
+		return -1;
+	state = kernels_alloc(network_state_count(t->network));
 	if (!state)
 		return error_set_memory(err, "states",
 			network_state_count(t->network) * sizeof(real));

@@ -140,7 +140,7 @@ static void check_logits(const struct kind *kind, double tolerance)
 	golden("", "tokens", SAFETENSORS_U32, BATCH * STREAM, tokens);
 	golden(kind->name, "logits", SAFETENSORS_F64, SEQ * BATCH * VOCAB,
 		expected);
-	assert_int_equal(model_open(&m, &p, &err), 0);
+	assert_int_equal(model_open(&m, &p, WEIGHTS_F32, &err), 0);
 	assert_int_equal(model_scratch_open(&scratch, m, BATCH, &err), 0);
 	for (size_t t = 0; t < SEQ; t++) {
 		real *states[BATCH], *out[BATCH];

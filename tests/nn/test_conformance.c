@@ -76,12 +76,12 @@ struct inference {
 	struct model_scratch *scratch;
 };
 
-static void inference_open(
-	struct inference *i, const struct parameters *p, size_t rows)
+static void inference_open(struct inference *i, const struct parameters *p,
+	enum weight_type type, size_t rows)
 {
 	struct error err;
 
-	assert_int_equal(model_open(&i->model, p, &err), 0);
+	assert_int_equal(model_open(&i->model, p, type, &err), 0);
 	assert_int_equal(
 		model_scratch_open(&i->scratch, i->model, rows, &err), 0);
 }
@@ -107,7 +107,7 @@ static void check_inference(const char *cell, const struct form *f)
 	fill_tokens(ids, sizeof(ids) / sizeof(*ids), f->vocab, 1);
 	n = open_forward(&p, ROWS, team);
 	forward(n, team, ids, ROWS, 0, STEPS, losses);
-	inference_open(&in, &p, ROWS);
+	inference_open(&in, &p, WEIGHTS_F32, ROWS);
 	per_row = model_state_floats(in.model);
 	count = network_state_count(n);
 	assert_int_equal(count, per_row * ROWS);
@@ -277,7 +277,8 @@ static void among(const struct inference *in, const uint32_t *tokens, size_t n,
 	free(rest);
 }
 
-static void check_slots(const char *cell, const struct form *f)
+static void check_slots(
+	const char *cell, const struct form *f, enum weight_type type)
 {
 	uint32_t tokens[STEPS];
 	struct parameters p;
@@ -287,7 +288,7 @@ static void check_slots(const char *cell, const struct form *f)
 
 	form_open(&p, f, cell, BIAS_DOUBLE);
 	fill_tokens(tokens, STEPS, f->vocab, 4);
-	inference_open(&in, &p, SLOTS);
+	inference_open(&in, &p, type, SLOTS);
 	expected = kernels_alloc(STEPS * f->vocab);
 	got = kernels_alloc(STEPS * f->vocab);
 	alone(&in, tokens, expected);
@@ -305,9 +306,16 @@ static void check_slots(const char *cell, const struct form *f)
 	free(got);
 }
 
+static void check_types(const char *cell, const struct form *f)
+{
+	check_slots(cell, f, WEIGHTS_F32);
+	check_slots(cell, f, WEIGHTS_BF16);
+	check_slots(cell, f, WEIGHTS_INT8);
+}
+
 static void logits_are_the_same_bits_in_any_slot(void **unused)
 {
-	over_the_tables(check_slots);
+	over_the_tables(check_types);
 }
 
 /* An input table over 64 MB is not made: the other path, the same promise. */
@@ -315,7 +323,45 @@ static void so_they_are_without_an_input_table(void **unused)
 {
 	const struct form f = { "vast vocabulary", 70000, 64, 1, 3, false };
 
-	check_slots("lstm", &f);
+	check_types("lstm", &f);
+}
+
+/* Rounded weights are the same model but for the rounding. */
+static void check_rounding(const char *cell, const struct form *f)
+{
+	static const double bounds[] = {
+		[WEIGHTS_F32] = 0, [WEIGHTS_BF16] = 0.05, [WEIGHTS_INT8] = 0.1
+	};
+	const size_t n = STEPS * f->vocab;
+	uint32_t tokens[STEPS];
+	struct parameters p;
+	real *y[3];
+
+	form_open(&p, f, cell, BIAS_DOUBLE);
+	fill_tokens(tokens, STEPS, f->vocab, 4);
+	for (int type = WEIGHTS_F32; type <= WEIGHTS_INT8; type++) {
+		struct inference in;
+
+		inference_open(&in, &p, (enum weight_type)type, 1);
+		assert_int_equal(model_weight_type(in.model), type);
+		y[type] = kernels_alloc(n);
+		alone(&in, tokens, y[type]);
+		inference_close(&in);
+		for (size_t i = 0; i < n; i++)
+			assert_true(fabs((double)(y[type][i] - y[0][i])) <=
+				    bounds[type]);
+		assert_int_equal(!memcmp(y[type], y[0], n * sizeof(real)),
+			type == WEIGHTS_F32);
+	}
+	parameters_release(&p);
+	free(y[0]);
+	free(y[1]);
+	free(y[2]);
+}
+
+static void rounded_weights_stay_close(void **unused)
+{
+	over_the_tables(check_rounding);
 }
 
 /* A state fed elsewhere is a state: steps depend on nothing else. */
@@ -331,7 +377,7 @@ static void sequences_do_not_leak_into_each_other(void **unused)
 		size_t bytes;
 
 		form_open(&p, &forms[1], cell->name, BIAS_DOUBLE);
-		inference_open(&in, &p, 2);
+		inference_open(&in, &p, WEIGHTS_F32, 2);
 		bytes = model_state_floats(in.model) * sizeof(real);
 		fresh = kernels_alloc(model_state_floats(in.model));
 		used = kernels_alloc(model_state_floats(in.model));
@@ -362,6 +408,7 @@ static int run(void)
 		cmocka_unit_test(a_row_is_the_same_bits_in_any_batch),
 		cmocka_unit_test(logits_are_the_same_bits_in_any_slot),
 		cmocka_unit_test(so_they_are_without_an_input_table),
+		cmocka_unit_test(rounded_weights_stay_close),
 		cmocka_unit_test(sequences_do_not_leak_into_each_other),
 	};
 

@@ -20,7 +20,7 @@ static double by_steps(const struct parameters *p, size_t begin, size_t end,
 	real *state, *logits;
 	double sum = 0;
 
-	assert_int_equal(model_open(&m, p, &err), 0);
+	assert_int_equal(model_open(&m, p, WEIGHTS_F32, &err), 0);
 	assert_int_equal(model_scratch_open(&scratch, m, 1, &err), 0);
 	state = kernels_alloc(model_state_floats(m));
 	logits = kernels_alloc(p->arch.vocab);
