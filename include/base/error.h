@@ -54,4 +54,14 @@ int error_set_memory(struct error *err, const char *what, size_t bytes);
 int error_prefix(struct error *err, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+#if defined(__clang_analyzer__) && !defined(ERROR_DEFINITIONS)
+/* it looks at one file at a time: say what
+ * these return. */
+#define error_set(...) ((void)error_set(__VA_ARGS__), -1)
+#define error_set_param(...) ((void)error_set_param(__VA_ARGS__), -1)
+#define error_set_errno(...) ((void)error_set_errno(__VA_ARGS__), -1)
+#define error_set_memory(...) ((void)error_set_memory(__VA_ARGS__), -1)
+#define error_prefix(...) ((void)error_prefix(__VA_ARGS__), -1)
+#endif
+
 #endif

@@ -163,6 +163,11 @@ static int open_generation(
 	o->n_stop = fill_stops(p, stops);
 	o->stop = stops;
 	opened = generate_open(&s->request, o, err);
+	/* It has copied both. */
+	o->stop = NULL;
+	o->n_stop = 0;
+	o->sampler.bias = NULL;
+	o->sampler.n_bias = 0;
 	free(biases);
 	return opened;
 }

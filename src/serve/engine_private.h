@@ -3,6 +3,7 @@
 #define SERVE_ENGINE_PRIVATE_H
 
 #include "base/metrics.h"
+#include "math/crew.h"
 #include "serve/engine.h"
 #include "serve/request.h"
 #include "serve/scheduler.h"
@@ -28,9 +29,9 @@ struct engine_thread {
 	struct queue *inbox;
 	atomic_size_t load; /* slots asked of it, waiting or active */
 
-	pthread_mutex_t lock; /* guards kicked alone */
+	pthread_mutex_t lock; /* kicked is set under it, and waited for */
 	pthread_cond_t cond;
-	bool kicked;
+	atomic_bool kicked;
 
 	/* The thread's own from here on. */
 	struct generate_request *waiting, **waiting_end;
@@ -59,6 +60,7 @@ struct engine {
 	struct metrics *metrics;
 	size_t n_threads;
 	struct engine_thread *threads; /* [n_threads] */
+	struct crew *crew; /* of the threads, or NULL: one, or too many */
 
 	_Atomic(struct generate_request *) ready; /* a stack, newest first */
 	atomic_bool draining, cancelling, stopping;
@@ -75,6 +77,8 @@ struct engine {
 
 /* engine.c */
 void engine_kick_thread(struct engine_thread *t);
+/* The thread's number: 0 .. n_threads - 1. */
+unsigned engine_member(const struct engine_thread *t);
 
 /* engine_end.c: put a request into the ready list, if it has got events since
  * it was last put there; who woke the reader for those before need not know. */

@@ -13,6 +13,8 @@
 
 #define JOIN_AT_ONCE 64
 #define NS_PER_MS 1000000
+/* Longer than a lone stream's pause between two steps. */
+#define HELP_NS 200000
 
 static const struct error shutting_down = { .code = ERROR_UNAVAILABLE,
 	.message = "the server is shutting down" };
@@ -292,14 +294,35 @@ static void sleep_until_kicked(struct engine_thread *t)
 	int rc = 0;
 
 	pthread_mutex_lock(&t->lock);
-	while (!t->kicked && !rc) {
+	while (!atomic_load(&t->kicked) && !rc) {
 		if (deadline == INT64_MAX)
 			pthread_cond_wait(&t->cond, &t->lock);
 		else
 			rc = pthread_cond_timedwait(&t->cond, &t->lock, &until);
 	}
-	t->kicked = false;
+	atomic_store(&t->kicked, false);
 	pthread_mutex_unlock(&t->lock);
+}
+
+static bool is_kicked(void *arg)
+{
+	struct engine_thread *t = arg;
+
+	return atomic_load_explicit(&t->kicked, memory_order_relaxed);
+}
+
+/* Nothing to do: help the others for a while, then sleep. */
+static void rest(struct engine_thread *t)
+{
+	struct crew *crew = t->engine->crew;
+
+	if (crew) {
+		crew_help(crew, engine_member(t), HELP_NS, is_kicked, t);
+		crew_set_idle(crew, engine_member(t), true);
+	}
+	sleep_until_kicked(t);
+	if (crew)
+		crew_set_idle(crew, engine_member(t), false);
 }
 
 void *engine_thread_main(void *arg)
@@ -327,7 +350,7 @@ void *engine_thread_main(void *arg)
 		/* A slot that came free may be what someone waits for. */
 		if (!runnable && !retired) {
 			lanes_trim(t, false);
-			sleep_until_kicked(t);
+			rest(t);
 		}
 	}
 	lanes_trim(t, true);

@@ -152,7 +152,7 @@ static int create_held(struct sessions *s, const struct registry_entry *model,
 	/* Counted first: the writer may fail it before post returns. */
 	atomic_fetch_add(&s->count, 1);
 	result = session_post(s, info, &state, &info->bytes, on_posted, w, err);
-	if (result < 0) {
+	if (result != 0) {
 		atomic_fetch_sub(&s->count, 1);
 		free(w);
 	}
