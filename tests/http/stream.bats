@@ -162,3 +162,32 @@ stream() {
 	body=$(grep '^data: {' "$BATS_TEST_TMPDIR/events" | tail -1 | cut -c7-)
 	expect "$(field '[.finish_reason, .usage.completion_tokens] | join(" ")')" "length $length"
 }
+
+@test "who waits longer than write_timeout for a slot is still answered" {
+	start --http.write_timeout 1s --engine.threads 1 --engine.slots 1
+	stream '{"length": 1000000, "stream": true}' >/dev/null 2>&1 3>&- &
+	local first=$!
+	wait_metric unrolld_slots_active 1
+	(sleep 2.5 && kill "$first") 2>/dev/null 3>&- &
+	post /sample '{"length": 5}'
+	expect "$status" 200
+}
+
+@test "a full queue is a 429 with Retry-After, and waiting has its bound" {
+	start --engine.threads 1 --engine.slots 1 --engine.queue 1 \
+		--http.queue_timeout 1s
+	stream '{"length": 1000000, "n": 1, "stream": true}' >/dev/null 2>&1 3>&- &
+	local first=$!
+	wait_metric unrolld_slots_active 1
+	stream '{"length": 5, "stream": true}' \
+		>"$BATS_TEST_TMPDIR/second" 2>&1 3>&- &
+	local second=$!
+	wait_metric unrolld_generations_queued 1
+	post /sample '{"length": 5}'
+	expect_error 429 null overloaded ""
+	[[ "$head" == *"Retry-After: "* ]]
+	wait "$second"
+	grep -q '^data: {"error":' "$BATS_TEST_TMPDIR/second"
+	expect "$(grep '^data:' "$BATS_TEST_TMPDIR/second" | tail -1)" "data: [DONE]"
+	kill "$first"
+}
