@@ -149,6 +149,7 @@ static json_t *parse(const char *text, size_t len, struct error *err)
 {
 	json_error_t fault;
 	json_t *json, *list;
+	bool empty;
 
 	if (len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) {
 		text += 3;
@@ -156,15 +157,22 @@ static json_t *parse(const char *text, size_t len, struct error *err)
 	}
 	json = json_loadb(
 		text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &fault);
-	if (json_is_array(json))
+	if (json_is_array(json) && json_array_size(json))
 		return json;
-	if (json) {
+	if (json_object_size(json)) {
 		list = invert(json, err);
 		json_decref(json);
 		return list;
 	}
+	/* Also the two tokens { and }, which are an empty object. */
+	empty = json != NULL;
+	json_decref(json);
 	if (starts_as_lines(text, len))
 		return read_lines(text, len, err);
+	if (empty) {
+		error_set_param(err, ERROR_INVALID, "vocab", "no tokens");
+		return NULL;
+	}
 	error_set_param(err, ERROR_INVALID, "vocab",
 		"not valid JSON: %s (line %d)", fault.text, fault.line);
 	return NULL;

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define DRAIN_TICK_MS 10
+#define OTHER_FILES 64
 #define CANCEL_MS 5000 /* for cancelled requests to end */
 
 enum phase { LOADING, SERVING, DRAINING, CANCELLING, CLOSING };
@@ -305,12 +306,31 @@ static int check_exposure(const struct daemon *d, struct error *err)
 		server_url(d->server));
 }
 
+/* A descriptor per connection, and some for files and the loop. */
+static void fit_to_descriptors(struct server_options *o)
+{
+	struct rlimit files;
+	rlim_t most;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return;
+	most = files.rlim_cur > 2 * OTHER_FILES ? files.rlim_cur - OTHER_FILES
+						: files.rlim_cur / 2;
+	if (o->max_connections <= most)
+		return;
+	log_warn("fewer connections than asked for: descriptors are limited",
+		log_uint("http.max_connections", o->max_connections),
+		log_uint("most", most));
+	o->max_connections = (unsigned)most;
+}
+
 static int open_server(struct daemon *d, struct error *err)
 {
 	struct server_options o;
 	int inherited = sd_listen_fds(1);
 
 	config_server(d->config, &o);
+	fit_to_descriptors(&o);
 	if (inherited > 1)
 		return error_set(err, ERROR_INVALID,
 			"%d sockets were passed, expected one", inherited);

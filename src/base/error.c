@@ -1,3 +1,4 @@
+#define ERROR_DEFINITIONS /* the functions, not the analyzer's macros */
 #include "base/error.h"
 
 #include <errno.h>

@@ -25,13 +25,23 @@ static void complete(void *ctx, struct exchange *x)
 	router_complete(&((struct api *)ctx)->router, x);
 }
 
+/* Monitors ask every few seconds; their lines would hide the others. */
+static bool is_probe(const struct exchange *x)
+{
+	const char *route = exchange_route(x);
+
+	return !strcmp(route, "/healthz") || !strcmp(route, "/readyz") ||
+	       !strcmp(route, "/metrics");
+}
+
 static void ended(void *ctx, const struct exchange *x, bool completed)
 {
 	/* 499, as nginx logs it: the client left before its answer. */
 	unsigned status = completed ? exchange_status(x) : 499;
 
 	measures_exchange(ctx, x);
-	log_info("request", log_text("method", exchange_method(x)),
+	log_at(is_probe(x) && status < 400 ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+		"request", log_text("method", exchange_method(x)),
 		log_text("path", exchange_path(x)), log_uint("status", status),
 		log_uint("bytes", exchange_bytes_sent(x)),
 		log_real("ms", 1e3 * exchange_elapsed(x)),

@@ -48,8 +48,8 @@ struct exchange {
 	bool begun;
 	bool suspended;
 	bool watched;
-	bool left;   /* the client is gone */
-	bool closed; /* on_close has run */
+	bool left;	  /* the client is gone */
+	bool closed;	  /* on_close has run */
 	uint64_t started; /* uv_hrtime */
 	char id[24];
 	char *uri; /* owned; cut at '?' */

@@ -100,7 +100,7 @@ static void operation_id(const struct route *r, char *out, size_t size)
 	for (const char *p = r->path; *p && n + 1 < size; p++) {
 		if (isalnum((unsigned char)*p))
 			out[n++] = *p;
-		else if (out[n - 1] != '_')
+		else if (n && out[n - 1] != '_')
 			out[n++] = '_';
 	}
 	while (n && out[n - 1] == '_')

@@ -144,9 +144,10 @@ static void fill_options(const struct sample *s, struct generate_options *o)
 	o->user = (void *)s;
 }
 
-static int open_generation(
-	struct sample *s, struct generate_options *o, struct error *err)
+static int open_generation(struct sample *s,
+	const struct generate_options *base, struct error *err)
 {
+	struct generate_options o = *base;
 	const struct sample_params *p = &s->params;
 	const char *stops[GENERATE_MAX_STOPS];
 	struct sampler_bias *biases = NULL;
@@ -157,12 +158,12 @@ static int open_generation(
 		biases = calloc(n, sizeof(*biases));
 		if (!biases)
 			return error_set_memory(err, "logit_bias", n);
-		o->sampler.n_bias = fill_biases(p, biases);
-		o->sampler.bias = biases;
+		o.sampler.n_bias = fill_biases(p, biases);
+		o.sampler.bias = biases;
 	}
-	o->n_stop = fill_stops(p, stops);
-	o->stop = stops;
-	opened = generate_open(&s->request, o, err);
+	o.n_stop = fill_stops(p, stops);
+	o.stop = stops;
+	opened = generate_open(&s->request, &o, err);
 	free(biases);
 	return opened;
 }

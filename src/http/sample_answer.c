@@ -4,6 +4,7 @@
 #include "http/sample.h"
 #include "http/stream.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,7 +83,7 @@ static json_t *take_logprobs(struct sample_choice *c)
 
 static double ms(uint64_t ns)
 {
-	return (double)(ns / 1000) / 1e3;
+	return round((double)ns / 1e3) / 1e3;
 }
 
 static json_t *timings(const struct generate_result *r)
@@ -94,7 +95,7 @@ static json_t *timings(const struct generate_result *r)
 		ms(r->timings.queue), "prompt_ms", ms(r->timings.prompt),
 		"decode_ms", ms(r->timings.decode), "commit_ms",
 		ms(r->timings.commit), "tokens_per_second",
-		decode > 0 ? (double)(int64_t)(n / decode) : 0.0);
+		decode > 0 ? round(n / decode) : 0.0);
 }
 
 static json_t *usage(const struct generate_result *r)

@@ -230,7 +230,7 @@ static int learn_address(struct server *s, struct error *err)
 		struct sockaddr sa;
 		struct sockaddr_in v4;
 		struct sockaddr_in6 v6;
-	} bound;
+	} bound = { 0 };
 	socklen_t len = sizeof(bound);
 	char text[INET6_ADDRSTRLEN];
 	bool any;

@@ -145,7 +145,7 @@ static int check_size(const struct safetensors_entry *e, struct error *err)
 static int parse_entry(struct safetensors_entry *e, const char *name,
 	const json_t *json, const uint8_t *data, size_t len, struct error *err)
 {
-	size_t at[2];
+	size_t at[2] = { 0 };
 
 	e->name = strdup(name);
 	if (!e->name)
@@ -286,14 +286,15 @@ static int header_length(
 
 static int parse(struct safetensors *s, struct error *err)
 {
-	const char *text = (const char *)s->map.data + 8;
 	json_error_t fault;
+	const char *text;
 	json_t *header;
 	size_t len = 0;
 	int failed;
 
 	if (header_length(&s->map, &len, err) < 0)
 		return -1;
+	text = (const char *)s->map.data + 8;
 	/* The format asks for this, so that no file is two things at once. */
 	if (text[0] != '{')
 		return error_set(

@@ -36,14 +36,16 @@ static void add(struct safetensors_entry *entries, size_t *n, const char *name,
 static size_t blocks(const struct trainer *t, real *state,
 	struct safetensors_entry *entries)
 {
-	static const char *const moment_names[] = { "moment.0", "moment.1" };
+	static const char *const moment_names[OPTIMIZER_MAX_MOMENTS] = {
+		"moment.0", "moment.1" };
 	const size_t count = t->parameters->count;
 	size_t n = 0;
 
 	add(entries, &n, "parameters", REAL_DTYPE, t->parameters->data, count);
 	if (t->average.data)
 		add(entries, &n, "average", REAL_DTYPE, t->average.data, count);
-	for (size_t i = 0; i < t->optimizer->moments; i++)
+	for (size_t i = 0;
+		i < t->optimizer->moments && i < OPTIMIZER_MAX_MOMENTS; i++)
 		add(entries, &n, moment_names[i], REAL_DTYPE, t->moments[i],
 			count);
 	/* A run may stop between two chunks of one update. */
@@ -100,23 +102,37 @@ int trainer_save(const struct trainer *t, const char *path,
 	return rc;
 }
 
-static int fetch(const struct safetensors *file, const char *path,
-	const struct safetensors_entry *wanted, void *out, struct error *err)
+/* NULL: it is missing or of another size, and *err says so. */
+static const struct safetensors_entry *find(const struct safetensors *file,
+	const char *path, const struct safetensors_entry *wanted,
+	struct error *err)
 {
 	const struct safetensors_entry *e = safetensors_find(file,
 		wanted->name);
 
 	if (!e)
-		return error_set_param(err, ERROR_CORRUPT, wanted->name,
+		error_set_param(err, ERROR_CORRUPT, wanted->name,
 			"%s: tensor %s is missing: another optimizer, or "
 			"averaging or accumulation on one side only",
 			path, wanted->name);
-	if (e->dtype != wanted->dtype || e->bytes != wanted->bytes)
-		return error_set_param(err, ERROR_CORRUPT, wanted->name,
+	else if (e->dtype != wanted->dtype || e->bytes != wanted->bytes)
+		error_set_param(err, ERROR_CORRUPT, wanted->name,
 			"%s: tensor %s: %s of %zu bytes, expected %s of %zu",
 			path, wanted->name, safetensors_dtype_name(e->dtype),
 			e->bytes, safetensors_dtype_name(wanted->dtype),
 			wanted->bytes);
+	else
+		return e;
+	return NULL;
+}
+
+static int fetch(const struct safetensors *file, const char *path,
+	const struct safetensors_entry *wanted, void *out, struct error *err)
+{
+	const struct safetensors_entry *e = find(file, path, wanted, err);
+
+	if (!e)
+		return -1;
 	memcpy(out, e->data, e->bytes);
 	return 0;
 }
@@ -146,15 +162,9 @@ static int restore(struct trainer *t, const struct safetensors *file,
 			path, (unsigned long long)counters.position,
 			t->streams.end - t->options.seq_length - 1);
 	/* All sizes first: nothing is half restored. */
-	for (size_t i = fixed; i < n; i++) {
-		const struct safetensors_entry *e =
-			safetensors_find(file, entries[i].name);
-
-		if (e && e->dtype == entries[i].dtype &&
-			e->bytes == entries[i].bytes)
-			continue;
-		return fetch(file, path, &entries[i], NULL, err);
-	}
+	for (size_t i = fixed; i < n; i++)
+		if (!find(file, path, &entries[i], err))
+			return -1;
 	for (size_t i = fixed; i < n; i++)
 		if (fetch(file, path, &entries[i], (void *)entries[i].data,
 			    err) < 0)

@@ -181,20 +181,3 @@ setup_file() {
 	grep -q 'msg=request method=POST path=/sample status=200' "$BATS_TEST_TMPDIR/err"
 	expect "$(grep -c 'msg=request' "$BATS_TEST_TMPDIR/err")" 2
 }
-
-@test "sd_notify says when it is ready and when it stops" {
-	command -v socat >/dev/null || skip "needs socat"
-	socat -u "UNIX-RECV:$BATS_TEST_TMPDIR/notify" \
-		"OPEN:$BATS_TEST_TMPDIR/said,creat,append" 3>&- &
-	local listener=$!
-	while [ ! -S "$BATS_TEST_TMPDIR/notify" ]; do sleep 0.05; done
-	export NOTIFY_SOCKET=$BATS_TEST_TMPDIR/notify WATCHDOG_USEC=200000
-	start
-	sleep 0.3
-	stop
-	unset NOTIFY_SOCKET WATCHDOG_USEC
-	kill "$listener"
-	grep -q 'READY=1' "$BATS_TEST_TMPDIR/said"
-	grep -q 'WATCHDOG=1' "$BATS_TEST_TMPDIR/said"
-	grep -q 'STOPPING=1' "$BATS_TEST_TMPDIR/said"
-}

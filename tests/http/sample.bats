@@ -286,9 +286,12 @@ setup_file() {
 
 @test "a prompt of a megabyte is fed, and others go on meanwhile" {
 	start
+	local times=20000
+	# Sanitizers take their time.
+	[ "${VARIANT:-release}" = release ] || times=2000
 	{
 		printf '{"length": 10, "seed": 1, "prompt": "'
-		for _ in {1..20000}; do
+		for ((i = 0; i < times; i++)); do
 			printf 'the quick brown fox jumps over the lazy dog. the fox '
 		done
 		printf '"}'
@@ -307,9 +310,9 @@ setup_file() {
 		sleep 0.02
 	done
 	wait "$job"
-	expect "$(jq .usage.prompt_tokens "$BATS_TEST_TMPDIR/answer")" 1060000
+	expect "$(jq .usage.prompt_tokens "$BATS_TEST_TMPDIR/answer")" $((times * 53))
 	[ "$during" -ge 3 ]
-	[ "$slow" -eq 0 ]
+	[ "$slow" -eq 0 ] || [ "${VARIANT:-release}" != release ]
 }
 
 @test "64 requests at once each get what they get alone" {
