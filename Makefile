@@ -87,6 +87,8 @@ TESTS := $(TEST_SRCS:tests/%.c=$(B)/tests/%)
 TEST_SCRIPTS := $(sort $(wildcard tests/*/test_*.sh tests/*/*.bats))
 FUZZ_SRCS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZERS := $(FUZZ_SRCS:tests/%.c=$(B)/tests/%)
+BENCHES := $(patsubst tests/%.c,$(B)/tests/%,\
+	$(sort $(wildcard tests/bench/bench_*.c)))
 # TESTS_ONLY: words; what holds one of them in its name is built and run.
 TESTS_ONLY ?=
 holds = $(strip $(foreach w,$(TESTS_ONLY),$(findstring $w,$(1))))
@@ -266,10 +268,10 @@ fuzz-run: $(FUZZERS)
 	done
 
 .PHONY: bench
-bench: deps-test ## benchmarks, as JSON lines
-	$(AGAIN) $(EXE)
-	@[ -x tests/bench/run.sh ] || { echo "no tests/bench/run.sh" >&2; exit 1; }
-	@UNROLLD_EXE=$(abspath $(EXE)) tests/bench/run.sh $(ARGS)
+bench: deps-test ## benchmarks, as JSON lines (ARGS="kernels train memory")
+	$(AGAIN) $(EXE) $(BENCHES)
+	@UNROLLD_EXE=$(abspath $(EXE)) BENCH_PROGRAMS=$(abspath $(B)/tests/bench) \
+		tests/bench/run.sh $(ARGS)
 
 .PHONY: sample
 sample: $(EXE) ## write conf/unrolld.conf.sample from the option table

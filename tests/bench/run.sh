@@ -1,0 +1,72 @@
+#!/bin/bash
+# Usage: run.sh [SECTION...]: kernels, train, memory (all of them by default).
+# Prints JSON lines. Rivals are run in the same call, turn about with ours, and
+# what counts is the ratio of medians: the machine's mood is then the same for
+# both. Settings, from the environment:
+#   PEERS_DIR    the rivals' scripts (../shared/peers beside the repository)
+#   DATA_DIR     tinyshakespeare.txt (../shared/data)
+#   PYTHON       one with torch and numpy (/usr/bin/python3, Debian's)
+#   ROUNDS       turns of each (3)
+#   BENCH_LARGE  1: also train on a text of 1 GB, written to TMPDIR
+# A section is a file of this folder, SECTION.bash; to add one, add the file.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+export UNROLLD_EXE=${UNROLLD_EXE:-$root/build/release/unrolld}
+programs=${BENCH_PROGRAMS:-$root/build/release/tests/bench}
+peers=${PEERS_DIR:-$root/../shared/peers}
+data=${DATA_DIR:-$root/../shared/data}
+python=${PYTHON:-/usr/bin/python3}
+rounds=${ROUNDS:-3}
+
+for name in $(compgen -e UNROLLD_); do
+	[ "$name" = UNROLLD_EXE ] || unset "$name"
+done
+export LC_ALL=C.UTF-8
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# Stops a section, saying why.
+skip() {
+	echo "bench: $section skipped: $*" >&2
+	exit 0
+}
+
+need() {
+	command -v "$1" >/dev/null || skip "no $1 ($2)"
+}
+
+# The middle one of the numbers on standard input.
+median() {
+	sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
+}
+
+# ratio A B: A / B to three digits.
+ratio() {
+	awk -v a="$1" -v b="$2" 'BEGIN { printf "%.3g", a / b }'
+}
+
+[ -x "$UNROLLD_EXE" ] || {
+	echo "bench: no $UNROLLD_EXE: build it first, or use 'make bench'" >&2
+	exit 1
+}
+[ $# -gt 0 ] || set -- kernels train memory
+for section in "$@"; do
+	[ -f "$here/$section.bash" ] || {
+		echo "bench: no section '$section', expected" \
+			"$(cd "$here" && echo *.bash | sed 's/\.bash//g')" >&2
+		exit 1
+	}
+done
+failed=0
+set +e
+for section in "$@"; do
+	# A subshell: a section that skips or fails ends alone.
+	(
+		set -e
+		. "$here/$section.bash"
+	)
+	[ $? = 0 ] || failed=1
+done
+exit $failed
