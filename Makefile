@@ -234,8 +234,9 @@ $(LINT)/%.tidy: %.c .clang-tidy $(H_FILES)
 
 $(LINT)/cppcheck: $(SRCS) $(VECTOR_SRCS) $(H_FILES)
 	@mkdir -p $@.d
-	cppcheck --quiet --std=c11 --enable=warning,performance,portability \
+	$(if $(V),,@echo cppcheck &&) cppcheck --quiet --std=c11 --enable=warning,performance,portability \
 		--inline-suppr --error-exitcode=1 --cppcheck-build-dir=$@.d \
+		--suppress=ctunullpointer --suppress=uninitvar \
 		--suppress=missingInclude --suppress=unknownMacro \
 		-Iinclude -Isrc -D_GNU_SOURCE -D__x86_64__ -DISA=generic -DISA_generic \
 		-j $(CORES) $(SRCS) $(VECTOR_SRCS)

@@ -1,8 +1,9 @@
 /*
  * Vector exp, sigmoid and tanh: the same operations in every lane and every
  * remainder. NaN passes through; |tanh| <= 1 and 0 <= sigmoid <= 1 always. In
- * float the error is below 3 ulp (tests/math/test_activations.c); in double
- * they are libm's. For sources in the vector folders only.
+ * float the error is at most 1.1 ulp for exp on [-87, 88], 2.5 for sigmoid
+ * above -87 and 2.6 for tanh (tests/math/test_activations.c); in double they
+ * are libm's. For sources in the vector folders only.
  */
 #ifndef MATH_ACTIVATIONS_H
 #define MATH_ACTIVATIONS_H

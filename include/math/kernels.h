@@ -123,6 +123,11 @@ void packed_release(struct packed *p);
  * the type: bf16 to nearest even, int8 to scale = max |w| / 127 by output. */
 void packed_fill(struct packed *p, const real *w, bool transposed);
 
+/* Panels [begin, end) as weights of their own, borrowed from p; *column is the
+ * first output they compute. */
+struct packed packed_view(const struct packed *p, size_t begin, size_t end,
+	size_t *column);
+
 /* "f32", "bf16", "int8"; and back: 0, or -1 for another name. */
 const char *weight_type_name(enum weight_type type);
 int weight_type_find(const char *name, enum weight_type *type);

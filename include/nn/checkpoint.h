@@ -20,8 +20,8 @@ enum checkpoint_dtype { CHECKPOINT_F32, CHECKPOINT_BF16, CHECKPOINT_F16 };
 
 struct checkpoint {
 	struct parameters parameters; /* owned */
-	json_t *tokenizer;            /* owned; as text/tokenizer.h wrote it */
-	json_t *training;             /* owned; the summary, or NULL */
+	json_t *tokenizer;	      /* owned; as text/tokenizer.h wrote it */
+	json_t *training;	      /* owned; the summary, or NULL */
 	enum checkpoint_dtype dtype;  /* of the tensors on disk */
 };
 
@@ -35,8 +35,8 @@ int checkpoint_load(struct checkpoint *c, const char *path, struct error *err);
 /* Written atomically (base/file.h); BF16 and F16 round to nearest even. What
  * isn't finite (ERROR_DIVERGED) or too large for F16 (ERROR_INVALID) is
  * refused, and the old file stays. */
-int checkpoint_save(const struct checkpoint *c, const char *path,
-	struct error *err);
+int checkpoint_save(
+	const struct checkpoint *c, const char *path, struct error *err);
 void checkpoint_release(struct checkpoint *c);
 
 /* Hash (XXH3-64) of architecture and tensors as floats in the file's order:
@@ -53,7 +53,7 @@ enum safetensors_dtype checkpoint_tensor_dtype(enum checkpoint_dtype dtype);
 json_t *checkpoint_architecture_json(const struct architecture *a);
 
 /* A tensor as a safetensors entry without data; its name is borrowed. */
-struct safetensors_entry checkpoint_entry(const struct tensor *t,
-	enum checkpoint_dtype dtype);
+struct safetensors_entry checkpoint_entry(
+	const struct tensor *t, enum checkpoint_dtype dtype);
 
 #endif

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct crew;
 struct model;
 struct model_scratch;
 
@@ -37,6 +38,11 @@ size_t model_state_floats(const struct model *m);
 int model_scratch_open(struct model_scratch **s, const struct model *m,
 	size_t max_rows, struct error *err);
 void model_scratch_close(struct model_scratch *s);
+/* From now on the owner of this scratch, being `member` of the crew, lets idle
+ * members help with small batches of a model that outgrows one core's cache.
+ * Before the model is let go: crew_settle. */
+void model_scratch_share(struct model_scratch *s, const struct model *m,
+	struct crew *crew, unsigned member);
 
 /*
  * Feed one token to each of n sequences (n <= max_rows): tokens[i] < vocab

@@ -40,31 +40,31 @@ struct safetensors {
 	struct file_map map;
 	size_t n_entries;
 	struct safetensors_entry *entries; /* owned; in order of offset */
-	json_t *metadata;                  /* owned object of strings */
+	json_t *metadata;		   /* owned object of strings */
 };
 
 /* Every check that needs no knowledge of what the tensors mean. Unknown dtypes
  * are ERROR_UNSUPPORTED naming the tensor, other faults ERROR_CORRUPT; all name
  * the file. Data stays mapped until close. */
-int safetensors_open(struct safetensors *s, const char *path,
-	struct error *err);
+int safetensors_open(
+	struct safetensors *s, const char *path, struct error *err);
 void safetensors_close(struct safetensors *s);
-const struct safetensors_entry *safetensors_find(const struct safetensors *s,
-	const char *name);
+const struct safetensors_entry *safetensors_find(
+	const struct safetensors *s, const char *name);
 
 const char *safetensors_dtype_name(enum safetensors_dtype dtype); /* "BF16" */
 size_t safetensors_dtype_size(enum safetensors_dtype dtype);
 /* Product of the shape: 1 for a scalar. */
 size_t safetensors_count(const struct safetensors_entry *e);
 /* "[1024,256]", cut to size. */
-void safetensors_shape_text(const struct safetensors_entry *e, char *out,
-	size_t size);
+void safetensors_shape_text(
+	const struct safetensors_entry *e, char *out, size_t size);
 
 /* Convert an F32, BF16, F16 or F64 entry to floats [safetensors_count]; -1
  * with the tensor and the first index named when a value is NaN or infinite,
  * or becomes so. */
-int safetensors_floats(const struct safetensors_entry *e, float *out,
-	struct error *err);
+int safetensors_floats(
+	const struct safetensors_entry *e, float *out, struct error *err);
 
 /* Convert floats [n] of the tensor `name` to F32, BF16 or F16, rounding to
  * nearest even. NaN, infinities and what would become infinite are refused
@@ -92,8 +92,8 @@ struct safetensors_writer {
 int safetensors_writer_open(struct safetensors_writer *w, const char *path,
 	const json_t *metadata, const struct safetensors_entry *entries,
 	size_t n, struct error *err);
-int safetensors_writer_put(struct safetensors_writer *w, const void *data,
-	struct error *err);
+int safetensors_writer_put(
+	struct safetensors_writer *w, const void *data, struct error *err);
 int safetensors_writer_commit(struct safetensors_writer *w, struct error *err);
 void safetensors_writer_abort(struct safetensors_writer *w);
 

@@ -46,13 +46,17 @@ struct trainer_options {
 	double schedule_decay;  /* EPOCH_DECAY: factor per epoch … */
 	double schedule_after;  /* … from this epoch on */
 	uint64_t warmup_steps;  /* COSINE: linear rise first … */
-	uint64_t total_steps;   /* … then down to final_rate at this step */
+	uint64_t total_steps;   /* … then down to final_rate at this step;
+				 * 0: no end, so no fall */
 	double final_rate;      /* COSINE: a fraction of learning_rate */
 	double averaging;       /* weights' exponential moving average: decay
 				 * per step, 0 = off */
 	uint64_t accumulate;    /* chunks per update, 1 or more */
 	uint64_t seed;
 };
+
+/* ERROR_INVALID naming the optimizers, where `name` is none of them. */
+int trainer_check_optimizer(const char *name, struct error *err);
 
 struct trainer;
 
@@ -92,7 +96,8 @@ int trainer_row_state(const struct trainer *t, real *state,
 uint32_t trainer_next_token(const struct trainer *t);
 
 /* Everything beside the weights, in one safetensors file: moments, average,
- * states, raw parameters (a checkpoint may be rounded), position. */
+ * states, raw parameters (a checkpoint may be rounded), position. What has
+ * diverged is not written: ERROR_DIVERGED. */
 int trainer_save(const struct trainer *t, const char *path,
 	const json_t *metadata, struct error *err);
 /* Restore what trainer_save wrote into a trainer opened the same way; a file

@@ -205,7 +205,8 @@ int cmd_sample(int argc, char **argv)
 		fprintf(stderr, "seed %" PRIu64 "\n", seed);
 	}
 	rc = run(args.items[0], &o, seed, &err) < 0 ? CMD_FAILED : CMD_OK;
-	puts("");
+	if (rc == CMD_OK)
+		puts("");
 out_table:
 	option_list_release(&args);
 	options_release(&table);

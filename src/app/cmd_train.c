@@ -107,6 +107,26 @@ static int prepare_resume(struct run *r, struct error *err)
 		json_object_get(r->resumed, "options"), r->state_path, err);
 }
 
+/* The architecture of --from's model is the run's: a flag that says otherwise
+ * is an error. */
+static int adopt(struct run *r, struct error *err)
+{
+	const struct architecture *a = &r->model.parameters.arch;
+	json_t *o;
+	int rc;
+
+	o = json_pack("{s:s, s:o, s:o, s:o, s:s, s:s}", "cell", a->cell,
+		"hidden", json_sprintf("%zu", a->hidden), "layers",
+		json_sprintf("%zu", a->layers), "embedding",
+		json_sprintf("%zu", a->embedding), "tied",
+		a->tied ? "yes" : "no", "bias",
+		a->bias == BIAS_SINGLE ? "single" : "double");
+	rc = o ? train_options_restore(&r->table, o, r->o.from, err)
+	       : error_set_memory(err, "options", 0);
+	json_decref(o);
+	return rc;
+}
+
 /* With --resume or --from: the checkpoint's tokenizer and architecture. */
 static int load_base(struct run *r, struct tokenizer **known, struct error *err)
 {
@@ -116,6 +136,8 @@ static int load_base(struct run *r, struct tokenizer **known, struct error *err)
 	if (!path)
 		return 0;
 	if (checkpoint_load(&r->model, path, err) < 0)
+		return -1;
+	if (r->o.from && adopt(r, err) < 0)
 		return -1;
 	return tokenizer_load(known, r->model.tokenizer, err);
 }
@@ -299,7 +321,11 @@ static int save_checkpoint(struct run *r, const struct trainer_report *at,
 	r->model.training = shipped.training = summary(r, at);
 	if (!shipped.training)
 		return error_set_memory(err, "training summary", 0);
-	return checkpoint_save(&shipped, r->o.output, err);
+	if (checkpoint_save(&shipped, r->o.output, err) == 0)
+		return 0;
+	if (err->code == ERROR_DIVERGED)
+		error_prefix(err, "step %llu", (unsigned long long)at->step);
+	return -1;
 }
 
 static int save_state(struct run *r, struct error *err)
@@ -495,19 +521,43 @@ out:
 	return rc;
 }
 
+/* A word as a shell reads it back. */
+static int append_quoted(struct buf *b, const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789-_./,:=+@%";
+
+	if (*word && !word[strspn(word, plain)])
+		return buf_printf(b, " %s", word);
+	if (buf_printf(b, " '") < 0)
+		return -1;
+	for (; *word; word++)
+		if ((*word == '\'' ? buf_append(b, "'\\''", 4) :
+				      buf_append(b, word, 1)) < 0)
+			return -1;
+	return buf_printf(b, "'");
+}
+
 static void say_resume(struct run *r, const struct trainer_report *at)
 {
 	struct buf b;
+	int rc = 0;
 
-	buf_init(&b, 1 << 16);
-	for (size_t i = 0; i < r->texts.n; i++)
-		if (buf_printf(&b, " %s", r->texts.items[i]) < 0)
-			break;
+	buf_init(&b, 1 << 20);
+	for (size_t i = 0; rc == 0 && i < r->texts.n; i++)
+		rc = append_quoted(&b, r->texts.items[i]);
+	if (rc == 0)
+		rc = buf_printf(&b, " -o");
+	if (rc == 0)
+		rc = append_quoted(&b, r->o.output);
+	if (rc == 0 && r->o.max_steps)
+		rc = buf_printf(&b, " --max-steps %llu",
+			(unsigned long long)r->o.max_steps);
 	train_progress_say(&r->progress,
 		"interrupted at step %llu; saved. To go on: unrolld train%s "
-		"-o %s --resume",
-		(unsigned long long)at->step, b.data ? b.data : "",
-		r->o.output);
+		"--resume",
+		(unsigned long long)at->step, rc == 0 ? b.data : " …");
 	buf_release(&b);
 }
 
@@ -546,6 +596,17 @@ static int check_writable(const char *path, struct error *err)
 	return 0;
 }
 
+/* Names that would else be looked up only after a long text was read. */
+static int check_names(const struct run *r, struct error *err)
+{
+	struct architecture a;
+
+	train_options_architecture(&r->o, 2, &a);
+	if (!r->o.from && architecture_check(&a, err) < 0)
+		return -1;
+	return trainer_check_optimizer(r->o.optimizer, err);
+}
+
 static int run_train(struct run *r, struct error *err)
 {
 	struct trainer_report at = { 0 };
@@ -556,6 +617,8 @@ static int run_train(struct run *r, struct error *err)
 	if (check_writable(r->o.output, err) < 0)
 		return -1;
 	if (r->o.resume && prepare_resume(r, err) < 0)
+		return -1;
+	if (check_names(r, err) < 0)
 		return -1;
 	team_flush_denormals();
 	if (open_corpus(r, err) < 0 || open_model(r, err) < 0 ||

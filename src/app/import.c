@@ -326,7 +326,7 @@ static void permute(const struct import_plan *p, const struct architecture *a,
 	const size_t *gates = layouts[p->layout].gates;
 	size_t block = a->hidden * (t->cols ? t->cols : 1);
 
-	if (strcmp(a->cell, "lstm") || strncmp(t->name, "rnn.", 4))
+	if (strcmp(a->cell, "lstm") != 0 || strncmp(t->name, "rnn.", 4) != 0)
 		return;
 	memcpy(scratch, values, 4 * block * sizeof(*values));
 	for (size_t k = 0; k < 4; k++)

@@ -322,9 +322,9 @@ static int restore(struct options *table, const char *name, const char *text,
 		!strcmp(now.data ? now.data : "", text);
 	if (!same && by_flag && !is_in(overridable, name))
 		rc = error_set_param(err, ERROR_INVALID, name,
-			"%s is '%s', but the run to resume has '%s'; leave it "
-			"out, or train afresh without --resume",
-			told, now.data ? now.data : "", text);
+			"%s is '%s', but %s has '%s'; leave it out, or train "
+			"afresh without that file",
+			told, now.data ? now.data : "", source, text);
 	else if (!same && !by_flag)
 		rc = options_set(table, name, text, source, err);
 	buf_release(&now);
@@ -405,6 +405,6 @@ void train_options_trainer(const struct train_options *o, size_t chunks,
 		.accumulate = o->accumulate,
 		.seed = o->seed,
 	};
-	if (t->total_steps < t->warmup_steps)
+	if (t->total_steps && t->total_steps < t->warmup_steps)
 		t->warmup_steps = t->total_steps;
 }

@@ -70,6 +70,26 @@ void packed_release(struct packed *p)
 	*p = (struct packed){ 0 };
 }
 
+struct packed packed_view(const struct packed *p, size_t begin, size_t end,
+	size_t *column)
+{
+	const size_t panel = kernels()->panel;
+	const size_t stride = panel * stored_rows(p->type, p->k) *
+		weight_bytes(p->type);
+	struct packed view = *p;
+	size_t last = end * panel < p->n ? end * panel : p->n;
+
+	*column = begin * panel < p->n ? begin * panel : p->n;
+	view.data = (char *)p->data + begin * stride;
+	if (p->type == WEIGHTS_INT8) {
+		view.scale += *column;
+		view.sum += *column;
+	}
+	view.n = last - *column;
+	view.panels = end - begin;
+	return view;
+}
+
 /* w at row i of k, column j of n. */
 struct source {
 	const real *w;

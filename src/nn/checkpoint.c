@@ -43,7 +43,7 @@ struct safetensors_entry checkpoint_entry(
 
 static size_t largest_tensor(const struct parameters *p)
 {
-	size_t largest = 0;
+	size_t largest = 1;
 
 	for (size_t i = 0; i < p->n_tensors; i++)
 		if (tensor_size(&p->tensors[i]) > largest)

@@ -34,7 +34,7 @@ static int check_fields(const json_t *object, const char *const *fields,
 
 	json_object_foreach((json_t *)object, key, value)
 	{
-		for (i = 0; fields[i] && strcmp(fields[i], key); i++)
+		for (i = 0; fields[i] && strcmp(fields[i], key) != 0; i++)
 			;
 		if (!fields[i])
 			return error_set_param(err, ERROR_CORRUPT, key,
@@ -83,7 +83,7 @@ static int parse_architecture(
 		return -1;
 	if (!cell || strlen(cell) >= sizeof(a->cell))
 		return wrong("cell", "\"rnn\", \"lstm\" or \"gru\"", err);
-	strcpy(a->cell, cell);
+	memcpy(a->cell, cell, strlen(cell) + 1);
 	if (parse_size(json, "vocab", &a->vocab, err) < 0 ||
 		parse_size(json, "hidden", &a->hidden, err) < 0 ||
 		parse_size(json, "layers", &a->layers, err) < 0 ||

@@ -145,7 +145,7 @@ static int check_size(const struct safetensors_entry *e, struct error *err)
 static int parse_entry(struct safetensors_entry *e, const char *name,
 	const json_t *json, const uint8_t *data, size_t len, struct error *err)
 {
-	size_t at[2];
+	size_t at[2] = { 0 };
 
 	e->name = strdup(name);
 	if (!e->name)

@@ -10,13 +10,23 @@
  * is the same for any number of threads. */
 #define NORM_BLOCK 4096
 
+/* PyTorch's clip_grad_norm_ adds it to the norm: so that curves agree. */
+#define CLIP_EPSILON 1e-6
+
+int trainer_check_optimizer(const char *name, struct error *err)
+{
+	if (optimizer_find(name))
+		return 0;
+	return error_set_param(err, ERROR_INVALID, "optimizer",
+		"optimizer is '%s', expected adagrad, rmsprop, adam, adamw or "
+		"sgd",
+		name);
+}
+
 static int check_options(const struct trainer_options *o, struct error *err)
 {
-	if (!optimizer_find(o->optimizer))
-		return error_set_param(err, ERROR_INVALID, "optimizer",
-			"optimizer is '%s', expected adagrad, rmsprop, adam, "
-			"adamw or sgd",
-			o->optimizer);
+	if (trainer_check_optimizer(o->optimizer, err) < 0)
+		return -1;
 	if (!(o->learning_rate > 0) || !isfinite(o->learning_rate))
 		return error_set_param(err, ERROR_INVALID, "learning-rate",
 			"learning-rate is %g, expected a number above 0",
@@ -143,6 +153,8 @@ static double learning_rate(const struct trainer *t)
 	}
 	if (t->step < o->warmup_steps)
 		return rate * (double)(t->step + 1) / (double)o->warmup_steps;
+	if (!o->total_steps)
+		return rate;
 	if (t->step >= o->total_steps)
 		return rate * o->final_rate;
 	progress = (double)(t->step - o->warmup_steps) /
@@ -221,7 +233,8 @@ static double norm(const struct trainer *t)
 	return sqrt(sum);
 }
 
-/* Which tensor went wrong: the first that isn't finite. */
+/* Which tensor went wrong: the first that isn't finite. (A NaN's sign means
+ * nothing.) */
 static int diverged(const struct trainer *t, double loss, struct error *err)
 {
 	const struct parameters *blocks[] = { t->parameters, &t->gradients };
@@ -240,14 +253,14 @@ static int diverged(const struct trainer *t, double loss, struct error *err)
 						"%s%s is not finite; a smaller "
 						"learning-rate or clip may "
 						"help",
-						loss,
+						fabs(loss),
 						(unsigned long long)t->step + 1,
 						what[b], at->name);
 		}
 	return error_set(err, ERROR_DIVERGED,
 		"loss is %g at step %llu: the logits overflow; a smaller "
 		"learning-rate or clip may help",
-		loss, (unsigned long long)t->step + 1);
+		fabs(loss), (unsigned long long)t->step + 1);
 }
 
 static void apply(struct work *w, struct trainer_report *r)
@@ -257,8 +270,9 @@ static void apply(struct work *w, struct trainer_report *r)
 	const struct optimizer_ops *ops = t->optimizer;
 	double scale = 1.0 / (double)o->accumulate;
 
-	if (o->clip == CLIP_NORM && r->gradient_norm > o->clip_threshold)
-		scale *= o->clip_threshold / r->gradient_norm;
+	if (o->clip == CLIP_NORM)
+		scale *= fmin(1,
+			o->clip_threshold / (r->gradient_norm + CLIP_EPSILON));
 	w->update = (struct optimizer_step){
 		.learning_rate = (real)r->learning_rate,
 		.gradient_scale = (real)scale,

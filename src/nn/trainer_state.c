@@ -8,13 +8,14 @@
 #include "math/kernels.h"
 #include "nn/safetensors.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define REAL_DTYPE \
 	(sizeof(real) == sizeof(double) ? SAFETENSORS_F64 : SAFETENSORS_F32)
-#define MAX_ENTRIES (5 + OPTIMIZER_MAX_MOMENTS)
+#define MAX_ENTRIES (6 + OPTIMIZER_MAX_MOMENTS)
 
 struct counters {
 	uint64_t step, updates, wraps, position;
@@ -47,9 +48,31 @@ static size_t blocks(const struct trainer *t, real *state,
 		i < t->optimizer->moments && i < OPTIMIZER_MAX_MOMENTS; i++)
 		add(entries, &n, moment_names[i], REAL_DTYPE, t->moments[i],
 			count);
+	/* A run may stop between two chunks of one update. */
+	if (t->options.accumulate > 1)
+		add(entries, &n, "gradients", REAL_DTYPE, t->gradients.data,
+			count);
 	add(entries, &n, "states", REAL_DTYPE, state,
 		network_state_count(t->network));
 	return n;
+}
+
+/* The last update may have gone wrong, which the next loss would show. */
+static int check_finite(const struct trainer *t, struct error *err)
+{
+	const struct parameters *p = t->parameters;
+
+	for (size_t i = 0; i < p->n_tensors; i++)
+		for (size_t j = 0; j < tensor_size(&p->tensors[i]); j++)
+			if (!isfinite(p->data[p->tensors[i].offset + j]))
+				return error_set_param(err, ERROR_DIVERGED,
+					p->tensors[i].name,
+					"%s is not finite after step %llu; a "
+					"smaller learning-rate or clip may "
+					"help",
+					p->tensors[i].name,
+					(unsigned long long)t->step);
+	return 0;
 }
 
 int trainer_save(const struct trainer *t, const char *path,
@@ -58,10 +81,13 @@ int trainer_save(const struct trainer *t, const char *path,
 	const struct counters counters = { t->step, t->updates, t->wraps,
 		t->position };
 	struct safetensors_entry entries[MAX_ENTRIES];
-	real *state = kernels_alloc(network_state_count(t->network));
+	real *state;
 	size_t n = 0;
 	int rc;
 
+	if (check_finite(t, err) < 0)
+		return -1;
+	state = kernels_alloc(network_state_count(t->network));
 	if (!state)
 		return error_set_memory(err, "states",
 			network_state_count(t->network) * sizeof(real));
@@ -87,7 +113,7 @@ static const struct safetensors_entry *find(const struct safetensors *file,
 	if (!e)
 		error_set_param(err, ERROR_CORRUPT, wanted->name,
 			"%s: tensor %s is missing: another optimizer, or "
-			"averaging on one side only",
+			"averaging or accumulation on one side only",
 			path, wanted->name);
 	else if (e->dtype != wanted->dtype || e->bytes != wanted->bytes)
 		error_set_param(err, ERROR_CORRUPT, wanted->name,
@@ -128,8 +154,8 @@ static int restore(struct trainer *t, const struct safetensors *file,
 		fetch(file, path, &entries[1], &smooth_loss, err) < 0)
 		return -1;
 	if (counters.position < t->streams.begin ||
-		counters.position + t->options.seq_length + 1 >
-			t->streams.end)
+		counters.position >
+			t->streams.end - t->options.seq_length - 1)
 		return error_set_param(err, ERROR_CORRUPT, "position",
 			"%s: position %llu of the streams, expected at most "
 			"%zu: another text, batch or seq-length",

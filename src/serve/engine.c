@@ -11,6 +11,8 @@
 #include <stdlib.h>
 
 #define MAX_THREADS 256
+#define MAX_CREW 16		/* each pair of members shares memory */
+#define CREW_REALS (64u << 10) /* values that one may hand to another */
 #define DEFAULT_SLOTS 1024
 #define DEFAULT_BATCH 64
 #define DEFAULT_CHUNK 8
@@ -33,10 +35,15 @@ static const struct metric metric_rows[] = {
 		BOUNDS(second_bounds) },
 };
 
+unsigned engine_member(const struct engine_thread *t)
+{
+	return (unsigned)(t - t->engine->threads);
+}
+
 void engine_kick_thread(struct engine_thread *t)
 {
 	pthread_mutex_lock(&t->lock);
-	t->kicked = true;
+	atomic_store(&t->kicked, true);
 	pthread_cond_signal(&t->cond);
 	pthread_mutex_unlock(&t->lock);
 }
@@ -44,6 +51,13 @@ void engine_kick_thread(struct engine_thread *t)
 static void kick_thread(void *arg)
 {
 	engine_kick_thread(arg);
+}
+
+static void rouse(void *arg, unsigned member)
+{
+	struct engine *e = arg;
+
+	engine_kick_thread(&e->threads[member]);
 }
 
 static void kick_all(struct engine *e)
@@ -87,13 +101,13 @@ static int thread_init(
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&t->cond, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	t->active = calloc(l->slots, sizeof(*t->active));
+	t->active = calloc(l->slots, sizeof(struct sequence *));
 	t->slots = calloc(l->slots, sizeof(*t->slots));
 	t->turns = calloc(l->batch, sizeof(*t->turns));
 	t->tokens = calloc(l->batch, sizeof(*t->tokens));
-	t->states = calloc(l->batch, sizeof(*t->states));
-	t->logits = calloc(l->batch, sizeof(*t->logits));
-	t->rows = calloc(l->batch, sizeof(*t->rows));
+	t->states = calloc(l->batch, sizeof(real *));
+	t->logits = calloc(l->batch, sizeof(real *));
+	t->rows = calloc(l->batch, sizeof(struct sequence *));
 	if (!t->active || !t->slots || !t->turns || !t->tokens || !t->states ||
 		!t->logits || !t->rows)
 		return error_set_memory(
@@ -126,6 +140,7 @@ static void stop(struct engine *e)
 			pthread_join(e->threads[i].thread, NULL);
 		thread_release(&e->threads[i]);
 	}
+	crew_close(e->crew);
 	metrics_close(e->metrics);
 	pthread_cond_destroy(&e->idle);
 	pthread_mutex_destroy(&e->lock);
@@ -167,6 +182,9 @@ int engine_open(struct engine **engine, const struct engine_options *o,
 			e->n_threads++; /* released as far as it got */
 			goto fail;
 		}
+	if (n > 1 && n <= MAX_CREW &&
+		crew_open(&e->crew, (unsigned)n, CREW_REALS, rouse, e, err) < 0)
+		goto fail;
 	if (start_threads(e, err) < 0)
 		goto fail;
 	*engine = e;

@@ -3,6 +3,7 @@
 #define SERVE_ENGINE_PRIVATE_H
 
 #include "base/metrics.h"
+#include "math/crew.h"
 #include "serve/engine.h"
 #include "serve/request.h"
 #include "serve/scheduler.h"
@@ -28,9 +29,9 @@ struct engine_thread {
 	struct queue *inbox;
 	atomic_size_t load; /* slots asked of it, waiting or active */
 
-	pthread_mutex_t lock; /* guards kicked alone */
+	pthread_mutex_t lock; /* kicked is set under it, and waited for */
 	pthread_cond_t cond;
-	bool kicked;
+	atomic_bool kicked;
 
 	/* The thread's own from here on. */
 	struct generate_request *waiting, **waiting_end;
@@ -59,6 +60,7 @@ struct engine {
 	struct metrics *metrics;
 	size_t n_threads;
 	struct engine_thread *threads; /* [n_threads] */
+	struct crew *crew; /* of the threads, or NULL: one, or too many */
 
 	_Atomic(struct generate_request *) ready; /* a stack, newest first */
 	atomic_bool draining, cancelling, stopping;
@@ -75,13 +77,15 @@ struct engine {
 
 /* engine.c */
 void engine_kick_thread(struct engine_thread *t);
+/* The thread's number: 0 .. n_threads - 1. */
+unsigned engine_member(const struct engine_thread *t);
 
 /* engine_end.c: put a request into the ready list, if it has got events since
  * it was last put there; who woke the reader for those before need not know. */
 void engine_publish_new(struct engine_thread *t, struct generate_request *r);
 /* The request has left its slots: commit or let go of its session, then put
- * ENDED. error NULL leaves what result.error says. `state` is what the session advances to, NULL
- * to leave it. The thread touches the request no more. */
+ * ENDED. error NULL leaves what result.error says. `state` is what the session
+ * advances to, NULL to leave it. The thread touches the request no more. */
 void engine_end(struct engine_thread *t, struct generate_request *r,
 	const struct error *error, const struct session_state *state);
 

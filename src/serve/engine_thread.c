@@ -13,6 +13,8 @@
 
 #define JOIN_AT_ONCE 64
 #define NS_PER_MS 1000000
+/* Longer than a lone stream's pause between two steps. */
+#define HELP_NS 200000
 
 static const struct error shutting_down = { .code = ERROR_UNAVAILABLE,
 	.message = "the server is shutting down" };
@@ -31,10 +33,10 @@ static void take_inbox(struct engine_thread *t)
 	}
 }
 
-static void leave_queue(struct engine_thread *t, struct generate_request **at)
+/* r is the one that *at points to. */
+static void leave_queue(struct engine_thread *t, struct generate_request **at,
+	struct generate_request *r)
 {
-	struct generate_request *r = *at;
-
 	*at = r->next_waiting;
 	if (!*at)
 		t->waiting_end = at;
@@ -68,11 +70,11 @@ static void sort_out(struct engine_thread *t)
 		struct error late;
 
 		if (cancelling || atomic_load(&r->cancelled)) {
-			leave_queue(t, at);
+			leave_queue(t, at, r);
 			engine_end(t, r,
 				cancelling ? &shutting_down : &cancelled, NULL);
 		} else if (scheduler_expired(&w, t->now)) {
-			leave_queue(t, at);
+			leave_queue(t, at, r);
 			error_set(&late, ERROR_OVERLOADED,
 				"waited %lld ms for a slot, try later",
 				(long long)r->queue_ms);
@@ -138,9 +140,9 @@ static void join(struct engine_thread *t)
 			waiting[n++] = describe(r);
 		joined = scheduler_join(&t->engine->limits, waiting, n,
 			t->engine->limits.slots - t->n_active);
-		for (size_t i = 0; i < joined; i++) {
+		for (size_t i = 0; i < joined && t->waiting; i++) {
 			r = t->waiting;
-			leave_queue(t, &t->waiting);
+			leave_queue(t, &t->waiting, r);
 			start(t, r);
 		}
 	} while (joined == JOIN_AT_ONCE);
@@ -292,14 +294,35 @@ static void sleep_until_kicked(struct engine_thread *t)
 	int rc = 0;
 
 	pthread_mutex_lock(&t->lock);
-	while (!t->kicked && !rc) {
+	while (!atomic_load(&t->kicked) && !rc) {
 		if (deadline == INT64_MAX)
 			pthread_cond_wait(&t->cond, &t->lock);
 		else
 			rc = pthread_cond_timedwait(&t->cond, &t->lock, &until);
 	}
-	t->kicked = false;
+	atomic_store(&t->kicked, false);
 	pthread_mutex_unlock(&t->lock);
+}
+
+static bool is_kicked(void *arg)
+{
+	struct engine_thread *t = arg;
+
+	return atomic_load_explicit(&t->kicked, memory_order_relaxed);
+}
+
+/* Nothing to do: help the others for a while, then sleep. */
+static void rest(struct engine_thread *t)
+{
+	struct crew *crew = t->engine->crew;
+
+	if (crew) {
+		crew_help(crew, engine_member(t), HELP_NS, is_kicked, t);
+		crew_set_idle(crew, engine_member(t), true);
+	}
+	sleep_until_kicked(t);
+	if (crew)
+		crew_set_idle(crew, engine_member(t), false);
 }
 
 void *engine_thread_main(void *arg)
@@ -307,6 +330,7 @@ void *engine_thread_main(void *arg)
 	struct engine_thread *t = arg;
 	size_t runnable, retired;
 
+	pthread_setname_np(pthread_self(), "engine");
 	team_flush_denormals();
 	while (!atomic_load(&t->engine->stopping)) {
 		t->now = monotonic_ns();
@@ -326,7 +350,7 @@ void *engine_thread_main(void *arg)
 		/* A slot that came free may be what someone waits for. */
 		if (!runnable && !retired) {
 			lanes_trim(t, false);
-			sleep_until_kicked(t);
+			rest(t);
 		}
 	}
 	lanes_trim(t, true);

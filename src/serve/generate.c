@@ -3,6 +3,7 @@
 #include "base/rng.h"
 #include "serve/request.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -168,7 +169,7 @@ static int encode_prompt(struct generate_request *r,
 	if (tokenizer_encode(r->model->tokenizer, o->prompt, o->prompt_len,
 		    o->unknown, &r->prompt, &skipped, err) < 0) {
 		if (err && !*err->param)
-			strcpy(err->param, "prompt");
+			snprintf(err->param, sizeof(err->param), "prompt");
 		return -1;
 	}
 	r->skipped = skipped;
@@ -197,7 +198,8 @@ int generate_open(struct generate_request **request,
 	r->result.usage.skipped = r->skipped;
 	if (o->session) {
 		r->session = o->session;
-		strcpy(r->session_id, o->session->info.id);
+		snprintf(r->session_id, sizeof(r->session_id), "%s",
+			o->session->info.id);
 		r->result.position = o->session->state.position;
 		r->result.kernels_changed = o->session->kernels_changed;
 	}

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void lane_close(struct lane *l)
+static void lane_close(struct engine_thread *t, struct lane *l)
 {
+	if (t->engine->crew)
+		crew_settle(t->engine->crew, engine_member(t));
 	if (l->sampler)
 		sampler_close(l->sampler);
 	if (l->scratch)
@@ -15,9 +17,10 @@ static void lane_close(struct lane *l)
 	*l = (struct lane){ 0 };
 }
 
-static int lane_open(struct lane *l, struct registry_entry *model, size_t batch,
-	struct error *err)
+static int lane_open(struct engine_thread *t, struct lane *l,
+	struct registry_entry *model, struct error *err)
 {
+	size_t batch = t->engine->limits.batch;
 	size_t bytes = batch * model->vocab * sizeof(real);
 
 	*l = (struct lane){ .model = registry_ref(model) };
@@ -29,9 +32,11 @@ static int lane_open(struct lane *l, struct registry_entry *model, size_t batch,
 	if (model_scratch_open(&l->scratch, model->model, batch, err) < 0 ||
 		sampler_open(&l->sampler, model->vocab, err) < 0)
 		goto fail;
+	model_scratch_share(l->scratch, model->model, t->engine->crew,
+		engine_member(t));
 	return 0;
 fail:
-	lane_close(l);
+	lane_close(t, l);
 	return -1;
 }
 
@@ -58,7 +63,7 @@ int lane_find(struct engine_thread *t, struct registry_entry *model,
 		t->n_lanes++;
 	}
 	*index = at;
-	return lane_open(&t->lanes[at], model, t->engine->limits.batch, err);
+	return lane_open(t, &t->lanes[at], model, err);
 }
 
 void lanes_trim(struct engine_thread *t, bool all)
@@ -68,7 +73,7 @@ void lanes_trim(struct engine_thread *t, bool all)
 
 		if (l->model && !l->sequences &&
 			(all || registry_retired(l->model)))
-			lane_close(l);
+			lane_close(t, l);
 	}
 }
 

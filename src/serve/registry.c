@@ -129,16 +129,18 @@ static int fill(struct registry_entry *e, const struct checkpoint *c,
 	return 0;
 }
 
-static int load(struct registry_entry **entry, const char *path,
-	enum weight_type weights, struct error *err)
+static struct registry_entry *load(
+	const char *path, enum weight_type weights, struct error *err)
 {
 	struct counted_entry *c = calloc(1, sizeof(*c));
 	struct checkpoint checkpoint;
 	struct stat st;
 	int result = -1;
 
-	if (!c)
-		return error_set_memory(err, "model", sizeof(*c));
+	if (!c) {
+		error_set_memory(err, "model", sizeof(*c));
+		return NULL;
+	}
 	atomic_init(&c->refs, 1);
 	c->entry.path = strdup(path);
 	if (!c->entry.path) {
@@ -157,11 +159,10 @@ static int load(struct registry_entry **entry, const char *path,
 	result = fill(&c->entry, &checkpoint, weights, err);
 	checkpoint_release(&checkpoint);
 out:
-	if (result < 0)
-		registry_unref(&c->entry);
-	else
-		*entry = &c->entry;
-	return result;
+	if (!result)
+		return &c->entry;
+	registry_unref(&c->entry);
+	return NULL;
 }
 
 /* Under the lock: where the name is, or would be. */
@@ -191,12 +192,13 @@ static int publish(
 	size_t at;
 
 	pthread_mutex_lock(&r->lock);
-	entries = realloc(r->entries, (r->n + 1) * sizeof(*entries));
+	entries = realloc(
+		r->entries, (r->n + 1) * sizeof(struct registry_entry *));
 	if (!entries) {
 		pthread_mutex_unlock(&r->lock);
 		registry_unref(e);
-		return error_set_memory(
-			err, "models", (r->n + 1) * sizeof(*entries));
+		return error_set_memory(err, "models",
+			(r->n + 1) * sizeof(struct registry_entry *));
 	}
 	r->entries = entries;
 	at = position_of(r, e->name, &found);
@@ -204,7 +206,7 @@ static int publish(
 		old = entries[at];
 	} else {
 		memmove(entries + at + 1, entries + at,
-			(r->n - at) * sizeof(*entries));
+			(r->n - at) * sizeof(struct registry_entry *));
 		r->n++;
 	}
 	entries[at] = e;
@@ -216,9 +218,9 @@ static int publish(
 
 int registry_load(struct registry *r, const char *path, struct error *err)
 {
-	struct registry_entry *e = NULL;
+	struct registry_entry *e = load(path, r->weights, err);
 
-	if (load(&e, path, r->weights, err) < 0)
+	if (!e)
 		return -1;
 	log_info("model loaded", log_text("model", e->name),
 		log_text("path", path),
@@ -278,7 +280,8 @@ static int set_default(struct registry *r, const char *name, struct error *err)
 	e = registry_get(r, name, err);
 	if (!e) {
 		if (err)
-			strcpy(err->param, "models.default");
+			snprintf(err->param, sizeof(err->param),
+				"models.default");
 		return error_prefix(err, "models.default");
 	}
 	snprintf(r->default_name, sizeof(r->default_name), "%s", name);
@@ -348,7 +351,7 @@ int registry_list(struct registry *r, struct registry_entry ***entries,
 	struct registry_entry **list;
 
 	pthread_mutex_lock(&r->lock);
-	list = malloc((r->n + 1) * sizeof(*list));
+	list = malloc((r->n + 1) * sizeof(struct registry_entry *));
 	*n = list ? r->n : 0;
 	for (size_t i = 0; i < *n; i++)
 		list[i] = registry_ref(r->entries[i]);
@@ -387,7 +390,7 @@ int registry_unload(struct registry *r, const char *name, struct error *err)
 	} else {
 		e = r->entries[at];
 		memmove(r->entries + at, r->entries + at + 1,
-			(--r->n - at) * sizeof(*r->entries));
+			(--r->n - at) * sizeof(struct registry_entry *));
 		result = 0;
 	}
 	pthread_mutex_unlock(&r->lock);

@@ -64,6 +64,13 @@ static unsigned draw_levels(struct memory *m)
 			   (m->random >> 32) | 1ull << (LEVELS - 1));
 }
 
+static bool is_below(const char *key, const char *bound, bool or_equal)
+{
+	int order = strcmp(key, bound);
+
+	return order < 0 || (or_equal && order == 0);
+}
+
 /* The first node whose key is >= key, or > key when `after`. before[] gets the
  * last node below it on each level, for linking. */
 static struct node *seek(const struct memory *m, const char *key, bool after,
@@ -72,8 +79,7 @@ static struct node *seek(const struct memory *m, const char *key, bool after,
 	struct node *n = m->head;
 
 	for (int l = LEVELS - 1; l >= 0; l--) {
-		while (n->next[l] &&
-			strcmp(n->next[l]->key, key) < (after ? 1 : 0))
+		while (n->next[l] && is_below(n->next[l]->key, key, after))
 			n = n->next[l];
 		if (before)
 			before[l] = n;
@@ -97,7 +103,7 @@ static void remove_key(struct memory *m, const char *key)
 	struct node *before[LEVELS];
 	struct node *n = seek(m, key, false, before);
 
-	if (!n || strcmp(n->key, key))
+	if (!n || strcmp(n->key, key) != 0)
 		return;
 	for (unsigned l = 0; l < n->levels; l++)
 		before[l]->next[l] = n->next[l];
@@ -146,7 +152,7 @@ static int memory_get(struct store *s, const char *key, int64_t now,
 
 	pthread_rwlock_rdlock(&m->lock);
 	n = seek(m, key, false, NULL);
-	if (!n || strcmp(n->key, key) || n->expires <= now)
+	if (!n || strcmp(n->key, key) != 0 || n->expires <= now)
 		result = error_set(
 			err, ERROR_NOT_FOUND, "store: no entry '%s'", key);
 	else if (buf_append(value, n->value, n->len) < 0)
@@ -167,7 +173,7 @@ static int memory_list(struct store *s, const char *prefix, const char *after,
 	struct error *err)
 {
 	struct memory *m = (struct memory *)s;
-	bool skip = strcmp(after, prefix) >= 0 && *after;
+	bool skip = *after && strcmp(after, prefix) >= 0;
 	struct node *n;
 
 	pthread_rwlock_rdlock(&m->lock);

@@ -53,7 +53,7 @@ static int check_key(const char *key, struct error *err)
 			"store key of %zu bytes or more, expected 1 to %d", len,
 			STORE_KEY_MAX);
 	/* Listings use it as the end of a range; no UTF-8 holds it. */
-	if (strchr(key, 0xFF))
+	if (strchr(key, 0xff))
 		return error_set(err, ERROR_INVALID,
 			"store key with a byte 0xff, expected UTF-8");
 	return 0;

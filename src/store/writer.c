@@ -158,6 +158,7 @@ static void *writer_main(void *arg)
 	struct store_writer *w = arg;
 	struct timespec next = after_ms(w->sweep_ms);
 
+	pthread_setname_np(pthread_self(), "store-writer");
 	pthread_mutex_lock(&w->lock);
 	while (!w->stop || w->batches) {
 		if (w->batches) {
@@ -262,15 +263,15 @@ int store_writer_post(struct store_writer *w,
 			held, w->max_bytes);
 	else
 		result = pending_add(&w->current, changes, n, err);
-	if (result == 0) {
+	if (result < 0) {
+		free(b);
+	} else {
 		*w->batches_end = b;
 		w->batches_end = &b->next;
 		w->posted++;
 		pthread_cond_signal(&w->work);
 	}
 	pthread_mutex_unlock(&w->lock);
-	if (result < 0)
-		free(b);
 	return result;
 }
 

@@ -207,8 +207,8 @@ static int convert_iconv(struct encoding *e, const char *s, size_t len,
 	struct buf *out, struct error *err)
 {
 	char utf8[4096], *from, *to;
-	size_t from_left, to_left, result;
-	int saved;
+	size_t from_left, to_left, result = 0;
+	int saved = 0;
 
 	do {
 		from = (char *)s;

@@ -131,7 +131,7 @@ static int check_fields(
 
 		if (!strcmp(key, "kind") || !strcmp(key, "start"))
 			continue;
-		while (*field && strcmp(*field, key))
+		while (*field && strcmp(*field, key) != 0)
 			field++;
 		if (!*field)
 			return error_set_param(err, ERROR_INVALID, key,

@@ -270,17 +270,16 @@ static int save(const struct tokenizer *t, json_t *json)
 
 static int unknown(uint32_t cp, uint64_t offset, struct error *err)
 {
-	char shown[8] = "";
+	bool visible = cp > ' ' && (cp < 0x7f || cp >= 0xa0);
+	char utf8[UTF8_MAX + 1] = "";
 
-	if (cp > ' ' && (cp < 0x7f || cp >= 0xa0)) {
-		shown[0] = '\'';
-		shown[1 + utf8_encode(cp, shown + 1)] = '\'';
-		strcat(shown, " ");
-	}
+	if (visible)
+		utf8_encode(cp, utf8);
 	return error_set(err, ERROR_UNPROCESSABLE,
-		"character %s(U+%04X) at character offset %llu is not in the "
-		"vocabulary",
-		shown, cp, (unsigned long long)offset);
+		"character %s%s%s(U+%04X) at character offset %llu is not in "
+		"the vocabulary",
+		visible ? "'" : "", utf8, visible ? "' " : "", cp,
+		(unsigned long long)offset);
 }
 
 /* ASCII that is known, while there is room: the bulk of most texts. */

@@ -88,7 +88,8 @@ static void check_product(const struct shape *s, enum product_init init)
 	real *y = canaries(s->m * s->ldy);
 	real *before = numbers(s->m * s->ldy);
 
-	assert_int_equal(packed_open(&packed, s->k, s->n, &err), 0);
+	assert_int_equal(
+		packed_open(&packed, WEIGHTS_F32, s->k, s->n, &err), 0);
 	packed_fill(&packed, w, s->transposed);
 	for (size_t r = 0; r < s->m && init == PRODUCT_ADD; r++)
 		memcpy(y + r * s->ldy, before + r * s->ldy,
@@ -150,14 +151,16 @@ static void weights_are_packed_in_padded_panels(void **unused)
 		struct packed p;
 		struct error err;
 		real *w = numbers(s.k * s.n);
+		const real *data;
 
-		assert_int_equal(packed_open(&p, s.k, s.n, &err), 0);
+		assert_int_equal(
+			packed_open(&p, WEIGHTS_F32, s.k, s.n, &err), 0);
 		packed_fill(&p, w, s.transposed);
+		data = p.data;
 		assert_int_equal(p.panels, (s.n + panel - 1) / panel);
 		for (size_t j = 0; j < p.panels * panel; j++)
 			for (size_t r = 0; r < s.k; r++) {
-				real got =
-					p.data[(j / panel * s.k + r) * panel +
+				real got = data[(j / panel * s.k + r) * panel +
 						j % panel];
 
 				assert_true(
@@ -174,18 +177,41 @@ struct batch {
 	real *x, *bias, *y; /* [MAX_M, k], [n], [MAX_M, n] of the whole */
 };
 
+/* x as bytes for int8 weights; the caller frees both. */
+static void quantise(struct product *p)
+{
+	const size_t k = p->w->k, stride = kernels_quantised(k);
+	uint8_t *x8;
+	float *scale;
+
+	if (p->w->type != WEIGHTS_INT8)
+		return;
+	x8 = malloc(p->m * stride);
+	scale = calloc(p->m, sizeof(*scale));
+	assert_true(x8 && scale);
+	for (size_t i = 0; i < p->m; i++)
+		scale[i] = kernels()->quantise(
+			p->x + i * p->ldx, k, 0, x8 + i * stride);
+	p->x8 = x8;
+	p->x_scale = scale;
+}
+
 static void run_rows(const struct batch *b, size_t m, const real *x, real *y,
 	size_t begin, size_t end)
 {
-	kernels()->product(&(struct product){ .w = &b->w,
-				   .m = m,
-				   .x = x,
-				   .ldx = b->w.k,
-				   .y = y,
-				   .ldy = b->w.n,
-				   .bias = b->bias,
-				   .init = PRODUCT_BIAS },
-		begin, end);
+	struct product p = { .w = &b->w,
+		.m = m,
+		.x = x,
+		.ldx = b->w.k,
+		.y = y,
+		.ldy = b->w.n,
+		.bias = b->bias,
+		.init = PRODUCT_BIAS };
+
+	quantise(&p);
+	kernels()->product(&p, begin, end);
+	free((void *)p.x8);
+	free((void *)p.x_scale);
 }
 
 /* `m` rows picked anywhere, in any order, must be as they were in the whole. */
@@ -224,7 +250,7 @@ static void check_split(const struct batch *b, size_t m)
 	free(y);
 }
 
-static void a_row_is_the_same_bits_in_any_batch(void **unused)
+static void check_batches(enum weight_type type)
 {
 	for (int i = 0; i < 8; i++) {
 		size_t k = between(1, 90), n = between(1, 300);
@@ -234,7 +260,7 @@ static void a_row_is_the_same_bits_in_any_batch(void **unused)
 		real *w = numbers(k * n);
 		struct error err;
 
-		assert_int_equal(packed_open(&b.w, k, n, &err), 0);
+		assert_int_equal(packed_open(&b.w, type, k, n, &err), 0);
 		packed_fill(&b.w, w, true);
 		run_rows(&b, MAX_M, b.x, b.y, 0, b.w.panels);
 		for (size_t m = 1; m <= 30; m++)
@@ -249,6 +275,128 @@ static void a_row_is_the_same_bits_in_any_batch(void **unused)
 		free(b.y);
 		free(w);
 	}
+}
+
+static void a_row_is_the_same_bits_in_any_batch(void **unused)
+{
+	check_batches(WEIGHTS_F32);
+	check_batches(WEIGHTS_BF16);
+	check_batches(WEIGHTS_INT8);
+}
+
+/* To nearest, ties to even: the upper half of a float. */
+static double as_bf16(real x)
+{
+	double scale = x == 0 ? 1 : ldexp(1, 7 - ilogb((double)x));
+
+	return nearbyint((double)x * scale) / scale;
+}
+
+/* Output j's weights in 127ths of the greatest. */
+static double as_int8(const struct shape *s, const real *w, size_t i, size_t j)
+{
+	double top = 0;
+
+	for (size_t r = 0; r < s->k; r++)
+		top = fmax(top, fabs((double)weight(s, w, r, j)));
+	return top > 0 ? nearbyint((double)weight(s, w, i, j) / (top / 127)) *
+				 (top / 127)
+		       : 0;
+}
+
+static void check_rounded(const struct shape *s, enum weight_type type)
+{
+	struct batch b = { .x = numbers(s->m * s->k), .bias = numbers(s->n) };
+	struct product p = { .w = &b.w, .m = s->m, .x = b.x, .ldx = s->k };
+	const size_t stride = kernels_quantised(s->k);
+	real *w = numbers(s->k * s->n);
+	struct error err;
+
+	b.y = canaries(s->m * s->n + 1);
+	assert_int_equal(packed_open(&b.w, type, s->k, s->n, &err), 0);
+	packed_fill(&b.w, w, s->transposed);
+	run_rows(&b, s->m, b.x, b.y, 0, b.w.panels);
+	quantise(&p);
+	for (size_t j = 0; j < s->n; j++) {
+		double column[100];
+
+		for (size_t i = 0; i < s->k; i++)
+			column[i] = type == WEIGHTS_BF16
+					    ? as_bf16(weight(s, w, i, j))
+					    : as_int8(s, w, i, j);
+		for (size_t r = 0; r < s->m; r++) {
+			double sum = b.bias[j];
+
+			for (size_t i = 0; i < s->k; i++)
+				sum += column[i] *
+				       (type == WEIGHTS_BF16
+						       ? (double)b.x[r * s->k +
+								     i]
+						       : (p.x8[r * stride + i] -
+								 128.0) *
+								 (double)p.x_scale
+									 [r]);
+			if (!(fabs((double)b.y[r * s->n + j] - sum) <=
+				    bound(s->k)))
+				fail_msg("[%zu,%zu] of %zux%zux%zu, %s: %.9g, "
+					 "expected %.9g",
+					r, j, s->m, s->k, s->n,
+					weight_type_name(type),
+					(double)b.y[r * s->n + j], sum);
+		}
+	}
+	assert_true(b.y[s->m * s->n] == CANARY);
+	free((void *)p.x8);
+	free((void *)p.x_scale);
+	packed_release(&b.w);
+	free(b.x);
+	free(b.bias);
+	free(b.y);
+	free(w);
+}
+
+static void rounded_products_are_right(void **unused)
+{
+	for (int i = 0; i < 40; i++) {
+		struct shape s = random_shape();
+
+		s.m = i < 14 ? (size_t)i + 1 : s.m;
+		check_rounded(&s, WEIGHTS_BF16);
+		check_rounded(&s, WEIGHTS_INT8);
+	}
+}
+
+/* Half a step of the row's scale, or of the one that was asked for; what lies
+ * beyond it is clamped. */
+static void rows_are_quantised_to_the_nearest(void **unused)
+{
+	for (size_t n = 1; n <= 100; n++)
+		for (int own = 0; own < 2; own++) {
+			const float wanted = own ? 0 : 0.5f / 127;
+			real *x = numbers(n);
+			uint8_t out[104];
+			float scale = kernels()->quantise(x, n, wanted, out);
+			double top = 0;
+
+			for (size_t j = 0; j < n; j++)
+				top = fmax(top, fabs((double)x[j]));
+			assert_true(
+				fabs((double)scale -
+					(own ? top / 127 : (double)wanted)) <=
+				1e-7 * top);
+			for (size_t j = 0; j < n; j++) {
+				double v = (double)x[j];
+
+				if (!own)
+					v = fmax(-0.5, fmin(0.5, v));
+				assert_true(
+					fabs((out[j] - 128) * (double)scale -
+						v) <= 0.5001 * (double)scale);
+			}
+			for (size_t j = n; j < kernels_quantised(n); j++)
+				assert_int_equal(out[j], 128);
+			free(x);
+		}
 }
 
 struct outer {
@@ -551,6 +699,8 @@ static int run(void)
 		cmocka_unit_test(products_are_right),
 		cmocka_unit_test(weights_are_packed_in_padded_panels),
 		cmocka_unit_test(a_row_is_the_same_bits_in_any_batch),
+		cmocka_unit_test(rounded_products_are_right),
+		cmocka_unit_test(rows_are_quantised_to_the_nearest),
 		cmocka_unit_test(outer_products_are_right_and_split_anywhere),
 		cmocka_unit_test(column_sums_are_right_and_split_anywhere),
 		cmocka_unit_test(softmax_and_cross_entropy_are_right),

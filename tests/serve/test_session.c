@@ -219,6 +219,8 @@ static void test_bad_ids_and_metadata(void **state)
 {
 	struct fixture_options o = { 0 };
 	char big[SESSION_METADATA_MAX + 2], longest[SESSION_ID_MAX + 2];
+	struct session_info info;
+	struct error err = { 0 };
 	struct fixture f;
 
 	fixture_init(&f, &o);
@@ -236,6 +238,9 @@ static void test_bad_ids_and_metadata(void **state)
 	expect_refused(&f, "ok", big, "metadata");
 	longest[SESSION_ID_MAX] = '\0';
 	fixture_create(&f, longest, 1);
+	longest[SESSION_ID_MAX] = 'x'; /* is another one, which there is not */
+	assert_int_equal(session_get(f.sessions, longest, &info, &err), -1);
+	assert_int_equal(err.code, ERROR_NOT_FOUND);
 	fixture_release(&f);
 }
 
@@ -305,6 +310,9 @@ static void test_one_writer_at_a_time(void **state)
 	fixture_init(&f, &o);
 	fixture_create(&f, "one", 1);
 	must(begin(&f, "one", NULL, 0, &s, &fault));
+	for (size_t i = 0; i < s->state.n_hidden; i++)
+		assert_true(s->state.hidden[i] == 0);
+	assert_int_equal(s->state.pending, 0); /* "\n" is the first token */
 	assert_int_equal(begin(&f, "one", NULL, 0, &t, &err), -1);
 	assert_int_equal(err.code, ERROR_CONFLICT);
 	assert_string_equal(err.param, "session");
