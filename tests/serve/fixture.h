@@ -130,6 +130,7 @@ static inline void fixture_stop(struct fixture *f)
 static inline void fixture_init(
 	struct fixture *f, const struct fixture_options *o)
 {
+	alarm(300); /* a test that hangs has failed */
 	memset(f, 0, sizeof(*f));
 	strcpy(f->dir, "/tmp/unrolld-test-serve-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));

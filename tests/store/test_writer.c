@@ -327,5 +327,6 @@ int main(void)
 		cmocka_unit_test(test_many_threads),
 	};
 
+	alarm(120); /* a test that hangs has failed */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
