@@ -10,26 +10,26 @@
 
 enum error_code {
 	ERROR_NONE,
-	ERROR_INVALID,       /* an argument, field or option is wrong */
+	ERROR_INVALID,	     /* an argument, field or option is wrong */
 	ERROR_NOT_FOUND,     /* no such model, session, file, … */
-	ERROR_CONFLICT,      /* busy, or not at the expected position */
+	ERROR_CONFLICT,	     /* busy, or not at the expected position */
 	ERROR_TOO_LARGE,     /* over a stated limit */
 	ERROR_UNPROCESSABLE, /* well formed but meaningless: unknown tokens */
 	ERROR_OVERLOADED,    /* a bounded queue is full: try later */
 	ERROR_UNAVAILABLE,   /* loading, draining, or a store that fails */
-	ERROR_IO,            /* read, write, open, rename: errno in the text */
-	ERROR_NO_SPACE,      /* disk or quota full */
+	ERROR_IO,	     /* read, write, open, rename: errno in the text */
+	ERROR_NO_SPACE,	     /* disk or quota full */
 	ERROR_NO_MEMORY,
-	ERROR_CORRUPT,       /* a file or blob that fails its checks */
-	ERROR_UNSUPPORTED,   /* valid, but not something we do */
-	ERROR_DIVERGED,      /* NaN or Inf in training */
+	ERROR_CORRUPT,	   /* a file or blob that fails its checks */
+	ERROR_UNSUPPORTED, /* valid, but not something we do */
+	ERROR_DIVERGED,	   /* NaN or Inf in training */
 	ERROR_CANCELLED,
 	ERROR_INTERNAL,
 };
 
 struct error {
 	enum error_code code;
-	char param[64];    /* the field, option or tensor at fault, or "" */
+	char param[64];	   /* the field, option or tensor at fault, or "" */
 	char message[512]; /* one line for a person: both values, no newline */
 };
 

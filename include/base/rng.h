@@ -24,8 +24,8 @@ struct philox {
 struct philox philox4x32(struct philox counter, const uint32_t key[2]);
 
 /* Four 32-bit draws at (a, b) of a use under a seed. */
-struct philox rng_block(uint64_t seed, enum rng_use use, uint32_t a,
-	uint64_t b);
+struct philox rng_block(
+	uint64_t seed, enum rng_use use, uint32_t a, uint64_t b);
 
 /* Uniform in [0, 1) with 53 bits from two words. */
 double rng_double(uint32_t hi, uint32_t lo);

@@ -18,8 +18,8 @@ unsigned team_size(const struct team *team);
 
 /* Run fn(arg, member) on all members, the caller being member 0, and return
  * when all have returned. One caller at a time. */
-void team_run(struct team *team, void (*fn)(void *arg, unsigned member),
-	void *arg);
+void team_run(
+	struct team *team, void (*fn)(void *arg, unsigned member), void *arg);
 
 /* Inside fn: wait for all members. Memory written before is seen after. */
 void team_barrier(struct team *team, unsigned member);

@@ -23,8 +23,8 @@ static inline uint32_t tokens_at(const struct tokens_view *t, size_t i)
 	return ((const uint32_t *)t->data)[i];
 }
 
-static inline struct tokens_view tokens_slice(const struct tokens_view *t,
-	size_t begin, size_t end)
+static inline struct tokens_view tokens_slice(
+	const struct tokens_view *t, size_t begin, size_t end)
 {
 	return (struct tokens_view){ (const char *)t->data + begin * t->width,
 		t->width, end - begin };
