@@ -21,6 +21,9 @@
 #include <unistd.h>
 
 #define DRAIN_TICK_MS 10
+/* timeout(1) and others signal the process and then its group: that is one
+ * wish, not two. */
+#define REPEAT_MS 500
 #define OTHER_FILES 64
 #define CANCEL_MS 5000 /* for cancelled requests to end */
 
@@ -39,7 +42,8 @@ struct daemon {
 	bool job_runs, job_again;
 	struct error job_error;
 	enum phase phase;
-	uint64_t deadline; /* loop time, ms */
+	uint64_t deadline; /* loop time, ms, as below */
+	uint64_t deaf_until;
 	int exit_code;
 };
 
@@ -110,6 +114,7 @@ static void begin_drain(struct daemon *d)
 	log_info("draining", log_uint("active", api_active(d->api)),
 		log_uint("timeout_ms", config_drain_ms(d->config)));
 	d->phase = DRAINING;
+	d->deaf_until = uv_now(&d->loop) + REPEAT_MS;
 	d->deadline = uv_now(&d->loop) + config_drain_ms(d->config);
 	api_drain(d->api);
 	server_drain(d->server);
@@ -249,6 +254,8 @@ static void on_signal(uv_signal_t *handle, int signal_number)
 		return;
 	}
 	if (d->phase >= DRAINING) {
+		if (uv_now(&d->loop) < d->deaf_until)
+			return;
 		log_warn("ended by a second signal");
 		log_flush();
 		_exit(128 + signal_number);
