@@ -12,6 +12,7 @@
 
 #include <jansson.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +48,20 @@ struct daemon {
 	int exit_code;
 };
 
+static const int signal_numbers[] = { SIGTERM, SIGINT, SIGHUP };
+
+/* Only the loop's thread takes signals, and only while it has handlers for
+ * them: one that comes as we end must not turn the end into a crash. */
+static void mask_signals(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < 3; i++)
+		sigaddset(&set, signal_numbers[i]);
+	pthread_sigmask(how, &set, NULL);
+}
+
 static void complain(const struct error *err)
 {
 	fprintf(stderr, "unrolld: %s\n", err->message);
@@ -70,6 +85,7 @@ static void close_backend(struct daemon *d)
 static void begin_close(struct daemon *d)
 {
 	d->phase = CLOSING;
+	mask_signals(SIG_BLOCK);
 	for (size_t i = 0; i < 3; i++)
 		uv_close((uv_handle_t *)&d->signals[i], NULL);
 	uv_close((uv_handle_t *)&d->drain, NULL);
@@ -271,14 +287,14 @@ static void on_watchdog(uv_timer_t *timer)
 
 static void watch_signals(struct daemon *d)
 {
-	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
 	uint64_t usec;
 
 	for (size_t i = 0; i < 3; i++) {
 		uv_signal_init(&d->loop, &d->signals[i]);
 		d->signals[i].data = d;
-		uv_signal_start(&d->signals[i], on_signal, numbers[i]);
+		uv_signal_start(&d->signals[i], on_signal, signal_numbers[i]);
 	}
+	mask_signals(SIG_UNBLOCK);
 	uv_timer_init(&d->loop, &d->drain);
 	uv_timer_init(&d->loop, &d->watchdog);
 	d->drain.data = d;
@@ -379,6 +395,7 @@ int lifecycle_run(
 	struct error err;
 
 	prepare_process();
+	mask_signals(SIG_BLOCK);
 	config_log(c, &log);
 	if (log_open(&log, &err) < 0) {
 		complain(&err);
