@@ -1,6 +1,7 @@
 /* `unrolld eval`: how well a model predicts a text. */
 #include "app/cmd.h"
 
+#include "app/model_file.h"
 #include "base/options.h"
 #include "nn/checkpoint.h"
 #include "nn/trainer.h"
@@ -99,7 +100,8 @@ static int run(struct eval *e, const char *model, char *const *texts, size_t n,
 	};
 
 	if (checkpoint_load(&e->model, model, err) < 0 ||
-		tokenizer_load(&e->tokenizer, e->model.tokenizer, err) < 0 ||
+		model_file_tokenizer(&e->tokenizer, &e->model, model, err) <
+			0 ||
 		corpus_open(&e->corpus, &corpus, e->tokenizer, err) < 0 ||
 		team_open(&e->team,
 			e->o.threads ? (unsigned)e->o.threads :

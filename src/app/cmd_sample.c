@@ -1,6 +1,7 @@
 /* `unrolld sample`: text from a checkpoint, streamed to standard output. */
 #include "app/cmd.h"
 
+#include "app/model_file.h"
 #include "app/text_sampler.h"
 #include "base/file.h"
 #include "base/options.h"
@@ -133,13 +134,8 @@ static int run(const char *path, const struct sample_options *o, uint64_t seed,
 	if (sampler_check(&options, err) < 0 ||
 		checkpoint_load(&c, path, err) < 0)
 		return -1;
-	if (tokenizer_load(&tokenizer, c.tokenizer, err) == 0)
+	if (model_file_tokenizer(&tokenizer, &c, path, err) == 0)
 		rc = model_open(&model, &c.parameters, WEIGHTS_F32, err);
-	if (rc == 0 &&
-		tokenizer_vocab(tokenizer) != c.parameters.arch.vocab)
-		rc = error_set(err, ERROR_CORRUPT,
-			"%s: the tokenizer has %zu tokens, the model %zu", path,
-			tokenizer_vocab(tokenizer), c.parameters.arch.vocab);
 	checkpoint_release(&c);
 	if (rc == 0)
 		rc = text_sampler_open(&s, model, tokenizer, err);

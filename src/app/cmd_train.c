@@ -2,6 +2,7 @@
  * computes. Ctrl-C only sets a flag that the loop polls at each step. */
 #include "app/cmd.h"
 
+#include "app/model_file.h"
 #include "app/text_sampler.h"
 #include "app/train_options.h"
 #include "app/train_progress.h"
@@ -139,7 +140,7 @@ static int load_base(struct run *r, struct tokenizer **known, struct error *err)
 		return -1;
 	if (r->o.from && adopt(r, err) < 0)
 		return -1;
-	return tokenizer_load(known, r->model.tokenizer, err);
+	return model_file_tokenizer(known, &r->model, path, err);
 }
 
 static int open_corpus(struct run *r, struct error *err)

@@ -1,23 +1,29 @@
 #include "app/model_file.h"
 
+int model_file_tokenizer(struct tokenizer **t, const struct checkpoint *c,
+	const char *path, struct error *err)
+{
+	size_t n;
+
+	if (tokenizer_load(t, c->tokenizer, err) < 0)
+		return error_prefix(err, "%s", path);
+	n = tokenizer_vocab(*t);
+	if (n == c->parameters.arch.vocab)
+		return 0;
+	tokenizer_unref(*t);
+	*t = NULL;
+	return error_set(err, ERROR_CORRUPT,
+		"%s: the tokenizer has %zu tokens, the model %zu", path, n,
+		c->parameters.arch.vocab);
+}
+
 int model_file_open(struct model_file *m, const char *path, struct error *err)
 {
-	size_t vocab;
-
 	*m = (struct model_file){ 0 };
 	if (checkpoint_load(&m->checkpoint, path, err) < 0)
 		return -1;
-	if (tokenizer_load(&m->tokenizer, m->checkpoint.tokenizer, err) < 0) {
-		error_prefix(err, "%s", path);
-		goto fail;
-	}
-	vocab = m->checkpoint.parameters.arch.vocab;
-	if (tokenizer_vocab(m->tokenizer) == vocab)
+	if (model_file_tokenizer(&m->tokenizer, &m->checkpoint, path, err) == 0)
 		return 0;
-	error_set(err, ERROR_CORRUPT,
-		"%s: the tokenizer has %zu tokens, the model %zu", path,
-		tokenizer_vocab(m->tokenizer), vocab);
-fail:
 	model_file_release(m);
 	return -1;
 }

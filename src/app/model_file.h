@@ -15,6 +15,10 @@ struct model_file {
 int model_file_open(struct model_file *m, const char *path, struct error *err);
 void model_file_release(struct model_file *m);
 
+/* The same in two steps: the tokenizer of a checkpoint that came from path. */
+int model_file_tokenizer(struct tokenizer **t, const struct checkpoint *c,
+	const char *path, struct error *err);
+
 /* Values of all tensors, without padding. */
 size_t model_file_parameters(const struct parameters *p);
 

@@ -115,3 +115,16 @@ setup() {
 	run "$EXE" import --help
 	[[ $output == *i2h_1.weight* ]]
 }
+
+@test "a tokenizer of another size than the model is refused by all" {
+	# One token less, in as many bytes: the header keeps its length.
+	sed 's/\\"1\\",\\"2\\"/\\"1\\"      /' model >fewer
+	! cmp -s model fewer
+	for line in "inspect fewer" "export fewer -o none" "eval fewer text" \
+		"sample fewer" "train text -o none --from fewer"; do
+		run "$EXE" $line
+		[ "$status" = 1 ]
+		[[ $output =~ fewer:\ the\ tokenizer\ has\ [0-9]+\ tokens,\ the\ model\ [0-9]+ ]]
+	done
+	[ ! -e none ]
+}
