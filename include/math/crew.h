@@ -24,15 +24,14 @@ struct crew;
 /* `wake(arg, member)` rouses an idle member, so that it calls crew_help; it
  * must not block. Products of up to max_reals x, or y, values are shared. */
 int crew_open(struct crew **c, unsigned members, size_t max_reals,
-	void (*wake)(void *arg, unsigned member), void *arg,
-	struct error *err);
+	void (*wake)(void *arg, unsigned member), void *arg, struct error *err);
 /* No member may be in any call. */
 void crew_close(struct crew *c);
 
 /* Compute n <= CREW_MAX_PRODUCTS products, that don't depend on each other,
  * with whoever listens. Called by a busy member. */
-void crew_products(struct crew *c, unsigned member, const struct product *p,
-	size_t n);
+void crew_products(
+	struct crew *c, unsigned member, const struct product *p, size_t n);
 
 /* Called by an idle member: help whoever asks, until nobody has for idle_ns or
  * `busy(arg)` says that there is work of its own. */

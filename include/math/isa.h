@@ -8,9 +8,9 @@
 #define MATH_ISA_H
 
 enum isa {
-	ISA_GENERIC, /* the compiler's baseline: SSE2, NEON, or scalar */
-	ISA_AVX2,    /* AVX2 and FMA */
-	ISA_AVX512,  /* AVX-512 F, DQ, BW, VL */
+	ISA_GENERIC,	/* the compiler's baseline: SSE2, NEON, or scalar */
+	ISA_AVX2,	/* AVX2 and FMA */
+	ISA_AVX512,	/* AVX-512 F, DQ, BW, VL */
 	ISA_AVX512VNNI, /* and VNNI: products of bytes */
 	ISA_COUNT,
 };
@@ -26,15 +26,21 @@ const char *isa_name(enum isa isa);
 
 /* Outside: declare them all, and list them in the order of enum isa. */
 #if defined(__x86_64__) && !defined(REAL_IS_DOUBLE)
-#define ISA_DECLARE(type, name) \
+#define ISA_DECLARE(type, name)                                       \
 	extern const type name##_generic, name##_avx2, name##_avx512, \
 		name##_avx512vnni
-#define ISA_ROW(name) \
-	{ &name##_generic, &name##_avx2, &name##_avx512, &name##_avx512vnni }
+#define ISA_ROW(name)                                          \
+	{                                                      \
+		&name##_generic, &name##_avx2, &name##_avx512, \
+			&name##_avx512vnni                     \
+	}
 #else
 #define ISA_DECLARE(type, name) extern const type name##_generic
-#define ISA_ROW(name) \
-	{ &name##_generic, &name##_generic, &name##_generic, &name##_generic }
+#define ISA_ROW(name)                                              \
+	{                                                          \
+		&name##_generic, &name##_generic, &name##_generic, \
+			&name##_generic                            \
+	}
 #endif
 
 #endif

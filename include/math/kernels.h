@@ -18,7 +18,8 @@
 enum weight_type {
 	WEIGHTS_F32,
 	WEIGHTS_BF16, /* half the bytes; products and sums in float */
-	WEIGHTS_INT8, /* a quarter: a scale for each output, whole-number sums */
+	WEIGHTS_INT8, /* a quarter: a scale for each output, whole-number sums
+		       */
 };
 
 /* Weights [k, n] in panels of kernels()->panel columns: panel p holds columns
@@ -44,16 +45,16 @@ enum product_init {
 
 struct product {
 	const struct packed *w;
-	size_t m;          /* rows */
-	const real *x;     /* [m, k], row stride ldx */
+	size_t m;      /* rows */
+	const real *x; /* [m, k], row stride ldx */
 	size_t ldx;
-	real *y;           /* [m, n], row stride ldy */
+	real *y; /* [m, n], row stride ldy */
 	size_t ldy;
-	const real *bias;  /* [n], for PRODUCT_BIAS */
+	const real *bias; /* [n], for PRODUCT_BIAS */
 	enum product_init init;
 
 	/* int8 only: x as bytes, made by kernels_quantise. */
-	const uint8_t *x8;    /* [m, kernels_quantised(k)]: round(x / s) + 128 */
+	const uint8_t *x8; /* [m, kernels_quantised(k)]: round(x / s) + 128 */
 	const float *x_scale; /* [m]: s of each row */
 };
 
@@ -90,8 +91,8 @@ struct kernels {
 
 	/* In place: logits [n] to scale * (softmax - one_hot(target)); returns
 	 * the cross-entropy in nats. NaN logits give NaN. */
-	double (*cross_entropy)(real *logits, size_t n, uint32_t target,
-		real scale);
+	double (*cross_entropy)(
+		real *logits, size_t n, uint32_t target, real scale);
 
 	/* y[j] = f(x[j]): for tests of the error bounds. */
 	void (*exp)(real *y, const real *x, size_t n);
@@ -125,8 +126,8 @@ void packed_fill(struct packed *p, const real *w, bool transposed);
 
 /* Panels [begin, end) as weights of their own, borrowed from p; *column is the
  * first output they compute. */
-struct packed packed_view(const struct packed *p, size_t begin, size_t end,
-	size_t *column);
+struct packed packed_view(
+	const struct packed *p, size_t begin, size_t end, size_t *column);
 
 /* "f32", "bf16", "int8"; and back: 0, or -1 for another name. */
 const char *weight_type_name(enum weight_type type);

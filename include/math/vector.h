@@ -36,8 +36,8 @@ typedef int32_t vr_int;
 #endif
 typedef real vr __attribute__((vector_size(VR_BYTES)));
 typedef vr_int vi __attribute__((vector_size(VR_BYTES)));
-typedef real vr_unaligned
-	__attribute__((vector_size(VR_BYTES), aligned(sizeof(real)), may_alias));
+typedef real vr_unaligned __attribute__((
+	vector_size(VR_BYTES), aligned(sizeof(real)), may_alias));
 
 #define VECTOR_INLINE static inline __attribute__((always_inline, unused))
 
@@ -93,8 +93,8 @@ VECTOR_INLINE void vr_store_part(real *p, vr v, size_t n)
 /* Lanes [j, j + VR) of a run of n: whole, or its last part. */
 VECTOR_INLINE vr vr_get(const real *p, size_t j, size_t n)
 {
-	return n - j >= (size_t)VR ? vr_load(p + j) :
-				     vr_load_part(p + j, n - j);
+	return n - j >= (size_t)VR ? vr_load(p + j)
+				   : vr_load_part(p + j, n - j);
 }
 
 VECTOR_INLINE void vr_put(real *p, vr v, size_t j, size_t n)
@@ -151,8 +151,8 @@ VECTOR_INLINE vr vr_sqrt(vr a)
 	return (vr)_mm256_sqrt_ps((__m256)a);
 #else
 	for (int i = 0; i < VR; i++)
-		a[i] = sizeof(real) == 4 ? __builtin_sqrtf((float)a[i]) :
-					   (real)__builtin_sqrt(a[i]);
+		a[i] = sizeof(real) == 4 ? __builtin_sqrtf((float)a[i])
+					 : (real)__builtin_sqrt(a[i]);
 	return a;
 #endif
 }
@@ -190,14 +190,15 @@ VECTOR_INLINE void vr_transpose(vr rows[VR])
 	for (int round = 1; round < VR; round *= 2) {
 		vr next[VR];
 
-		_Pragma("GCC unroll 16") for (int i = 0; i < VR / 2; i++) {
+		_Pragma("GCC unroll 16") for (int i = 0; i < VR / 2; i++)
+		{
 			vr a = rows[i], b = rows[i + VR / 2];
 
 			next[2 * i] = __builtin_shuffle(a, b, low);
 			next[2 * i + 1] = __builtin_shuffle(a, b, high);
 		}
-		_Pragma("GCC unroll 16") for (int i = 0; i < VR; i++)
-			rows[i] = next[i];
+		_Pragma("GCC unroll 16") for (int i = 0; i < VR; i++) rows[i] =
+			next[i];
 	}
 }
 

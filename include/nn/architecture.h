@@ -20,12 +20,13 @@ enum bias_mode {
 };
 
 struct architecture {
-	char cell[16];    /* a name of the cell table: rnn, lstm, gru */
-	size_t vocab;     /* V */
-	size_t hidden;    /* H */
-	size_t layers;    /* L, 1..8 */
-	size_t embedding; /* E; 0 means one-hot input: weight_ih_l0 is [gH, V] */
-	bool tied;        /* output.weight is embedding.weight: E = H */
+	char cell[16];	  /* a name of the cell table: rnn, lstm, gru */
+	size_t vocab;	  /* V */
+	size_t hidden;	  /* H */
+	size_t layers;	  /* L, 1..8 */
+	size_t embedding; /* E; 0 means one-hot input: weight_ih_l0 is [gH, V]
+			   */
+	bool tied;	  /* output.weight is embedding.weight: E = H */
 	enum bias_mode bias;
 };
 

@@ -21,17 +21,17 @@
  */
 struct cell_step {
 	size_t m, hidden;
-	real *gates;    /* forward: pre-activations in, activations out;
-			 * backward: activations in, their gradient (of the
-			 * pre-activation) out */
-	real *product;  /* separate cells, [m, gates * hidden]: h W_hh + b_hh
-			 * in; backward: its gradient out. Else NULL */
+	real *gates;	 /* forward: pre-activations in, activations out;
+			  * backward: activations in, their gradient (of the
+			  * pre-activation) out */
+	real *product;	 /* separate cells, [m, gates * hidden]: h W_hh + b_hh
+			  * in; backward: its gradient out. Else NULL */
 	size_t ld_gates; /* of gates and product */
-	real *saved;    /* [m, saved * hidden], stride saved * hidden: written
-			 * by forward for backward; NULL when only inferring */
+	real *saved;	 /* [m, saved * hidden], stride saved * hidden: written
+			  * by forward for backward; NULL when only inferring */
 	const real *before[CELL_MAX_STATES]; /* [m, hidden] state at t - 1 */
-	real *after[CELL_MAX_STATES];        /* [m, hidden] state at t */
-	size_t ld_state; /* of before and after */
+	real *after[CELL_MAX_STATES];	     /* [m, hidden] state at t */
+	size_t ld_state;		     /* of before and after */
 
 	/* Backward only, all [m, hidden], stride hidden. */
 	real *d_after[CELL_MAX_STATES]; /* in: gradient at t, from above and
@@ -41,10 +41,10 @@ struct cell_step {
 
 struct cell_ops {
 	const char *name;
-	size_t gates;  /* G: weight_hh is [G * hidden, hidden] */
-	size_t states; /* vectors of state: 1 (h) or 2 (h, c) */
-	size_t saved;  /* vectors kept per row and step beside the gates */
-	bool separate; /* the hidden product has its own array */
+	size_t gates;	    /* G: weight_hh is [G * hidden, hidden] */
+	size_t states;	    /* vectors of state: 1 (h) or 2 (h, c) */
+	size_t saved;	    /* vectors kept per row and step beside the gates */
+	bool separate;	    /* the hidden product has its own array */
 	size_t forget_gate; /* index of the gate whose bias starts at 1, or
 			     * gates when there is none */
 	void (*forward)(const struct cell_step *s);

@@ -24,7 +24,7 @@ struct model_scratch;
 int model_open(struct model **m, const struct parameters *p,
 	enum weight_type type, struct error *err);
 struct model *model_ref(struct model *m); /* any thread */
-void model_unref(struct model *m);        /* any thread; frees at zero */
+void model_unref(struct model *m);	  /* any thread; frees at zero */
 
 const struct architecture *model_architecture(const struct model *m);
 enum weight_type model_weight_type(const struct model *m);

@@ -18,16 +18,16 @@
 struct network;
 
 struct network_options {
-	size_t batch;      /* B rows */
+	size_t batch;	   /* B rows */
 	size_t seq_length; /* T steps of a chunk */
-	bool training;     /* false: forward only, no gradients, no dropout */
+	bool training;	   /* false: forward only, no gradients, no dropout */
 	/* Rates of inverted dropout, [0, 1). */
 	double dropout_input;  /* of the embedding; needs one */
 	double dropout_layers; /* between layers */
 	double dropout_output; /* before the output layer */
 	double dropout_hidden; /* of single weights of W_hh, one mask a chunk
 				* (DropConnect; Merity et al. 2017) */
-	uint64_t seed;         /* of the masks */
+	uint64_t seed;	       /* of the masks */
 };
 
 /* The parameters are borrowed for the network's life: the trainer updates
@@ -46,32 +46,33 @@ void network_get_state(const struct network *n, real *out);
 void network_set_state(struct network *n, const real *in);
 
 struct network_chunk {
-	const uint32_t *inputs;  /* [T, B], time-major */
+	const uint32_t *inputs;	 /* [T, B], time-major */
 	const uint32_t *targets; /* [T, B] */
-	size_t steps;            /* T' <= T: a shorter last chunk */
-	real loss_scale;         /* multiplies every token's gradient */
-	uint64_t step;           /* counter of the dropout masks */
-	double *losses; /* [T, B] or NULL: each token's nats */
+	size_t steps;		 /* T' <= T: a shorter last chunk */
+	real loss_scale;	 /* multiplies every token's gradient */
+	uint64_t step;		 /* counter of the dropout masks */
+	double *losses;		 /* [T, B] or NULL: each token's nats */
 };
 
 /* The four below run inside team_run, by all members together. */
 
 /* Forward; each row's state carries from the last call. Only the member's own
  * rows are touched. */
-void network_forward(struct network *n, const struct network_chunk *c,
-	unsigned member);
+void network_forward(
+	struct network *n, const struct network_chunk *c, unsigned member);
 /* Backward through the chunk of the last forward, and the weight gradients
  * into grads (added when accumulate). Has barriers. */
 void network_backward(struct network *n, const struct network_chunk *c,
 	struct parameters *grads, bool accumulate, unsigned member);
 /* Make the state at the chunk's end the next chunk's start. */
-void network_carry(struct network *n, const struct network_chunk *c,
-	unsigned member);
+void network_carry(
+	struct network *n, const struct network_chunk *c, unsigned member);
 /* Pack the parameters anew after an update; `step` picks the mask of W_hh.
  * Has barriers, one at its end. */
 void network_refresh(struct network *n, uint64_t step, unsigned member);
 
-/* Sum of the last forward's losses in nats, in fixed order; outside team_run. */
+/* Sum of the last forward's losses in nats, in fixed order; outside team_run.
+ */
 double network_loss(const struct network *n, const struct network_chunk *c);
 
 #endif

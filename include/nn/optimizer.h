@@ -17,10 +17,10 @@
 struct optimizer_step {
 	real learning_rate;
 	real gradient_scale; /* multiplies g first: norm clip, accumulation */
-	real clip;           /* then |g| <= clip; 0 = off */
+	real clip;	     /* then |g| <= clip; 0 = off */
 	real weight_decay;   /* added to g as L2, or decoupled by adamw */
-	real decay;          /* beta1 (adam), momentum (sgd), alpha (rmsprop) */
-	real decay2;         /* beta2 (adam) */
+	real decay;	     /* beta1 (adam), momentum (sgd), alpha (rmsprop) */
+	real decay2;	     /* beta2 (adam) */
 	real epsilon;
 	size_t t; /* 1 for the first update: bias correction */
 };

@@ -34,8 +34,8 @@ int streams_split(const struct tokens_view *tokens, size_t batch,
 /* One stream cut into rows that are evaluated side by side; each begins `warm`
  * tokens early, so that its state has forgotten the cut. One row, and *warm 0,
  * when the stream is too short for more. */
-struct streams streams_parallel(const struct streams *one, size_t rows,
-	size_t *warm);
+struct streams streams_parallel(
+	const struct streams *one, size_t rows, size_t *warm);
 
 /* Tokens of one row that can be predicted. */
 static inline size_t streams_steps(const struct streams *s)

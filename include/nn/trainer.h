@@ -43,15 +43,15 @@ struct trainer_options {
 	double dropout_input, dropout_layers, dropout_output, dropout_hidden;
 	bool reset_at_end; /* states to zero when the data starts again */
 	enum schedule schedule;
-	double schedule_decay;  /* EPOCH_DECAY: factor per epoch … */
-	double schedule_after;  /* … from this epoch on */
-	uint64_t warmup_steps;  /* COSINE: linear rise first … */
-	uint64_t total_steps;   /* … then down to final_rate at this step;
-				 * 0: no end, so no fall */
-	double final_rate;      /* COSINE: a fraction of learning_rate */
-	double averaging;       /* weights' exponential moving average: decay
-				 * per step, 0 = off */
-	uint64_t accumulate;    /* chunks per update, 1 or more */
+	double schedule_decay; /* EPOCH_DECAY: factor per epoch … */
+	double schedule_after; /* … from this epoch on */
+	uint64_t warmup_steps; /* COSINE: linear rise first … */
+	uint64_t total_steps;  /* … then down to final_rate at this step;
+				* 0: no end, so no fall */
+	double final_rate;     /* COSINE: a fraction of learning_rate */
+	double averaging;      /* weights' exponential moving average: decay
+				* per step, 0 = off */
+	uint64_t accumulate;   /* chunks per update, 1 or more */
 	uint64_t seed;
 };
 
@@ -69,14 +69,14 @@ void trainer_close(struct trainer *t);
 size_t trainer_bytes(const struct trainer *t);
 
 struct trainer_report {
-	uint64_t step;        /* chunks trained so far, this one included */
+	uint64_t step;	      /* chunks trained so far, this one included */
 	uint64_t tokens;      /* tokens of them all */
-	double epoch;         /* passes over the training streams */
-	double loss;          /* of this chunk, nats per token */
+	double epoch;	      /* passes over the training streams */
+	double loss;	      /* of this chunk, nats per token */
 	double smooth_loss;   /* 0.999 / 0.001, nats per token */
 	double gradient_norm; /* before clipping; NAN unless asked or needed */
 	double learning_rate; /* used by this chunk's update */
-	bool wrapped;         /* the data starts again after this chunk */
+	bool wrapped;	      /* the data starts again after this chunk */
 };
 
 /* Train one chunk. ERROR_DIVERGED names the step and the tensor; parameters
@@ -90,8 +90,7 @@ void trainer_position(const struct trainer *t, struct trainer_report *r);
 const struct parameters *trainer_weights(const struct trainer *t);
 /* The training rows' hidden state of row 0, as model_step takes it:
  * [layers][states][hidden]; for samples in mid-course. */
-int trainer_row_state(const struct trainer *t, real *state,
-	struct error *err);
+int trainer_row_state(const struct trainer *t, real *state, struct error *err);
 /* The token that row 0 reads next. */
 uint32_t trainer_next_token(const struct trainer *t);
 

@@ -27,11 +27,11 @@ struct eval_options {
 static const struct option rows[] = {
 	{ "help", OPTION_BOOL, AT(help), "no", .help = "show this and stop",
 		.letter = 'h' },
-	{ "json", OPTION_BOOL, AT(json), "no", .help = "print one JSON object" },
+	{ "json", OPTION_BOOL, AT(json), "no",
+		.help = "print one JSON object" },
 	{ "encoding", OPTION_STRING, AT(encoding), "utf-8",
 		.help = "charset of the text", .argument = "CHARSET" },
-	{ "unknown", OPTION_ENUM, AT(unknown), "error",
-		.choices = "error|skip",
+	{ "unknown", OPTION_ENUM, AT(unknown), "error", .choices = "error|skip",
 		.help = "characters outside the model's vocabulary" },
 	{ "part", OPTION_ENUM, AT(part), "all", .choices = "all|tail|head",
 		.help = "of the text: all, the last --fraction, or what is "
@@ -79,8 +79,8 @@ static uint64_t count_characters(const struct eval *e)
 
 	for (size_t i = e->streams.begin + 1; i < e->streams.end; i++) {
 		size_t n;
-		const char *bytes = tokenizer_bytes(e->tokenizer,
-			tokens_at(&e->streams.tokens, i), &n);
+		const char *bytes = tokenizer_bytes(
+			e->tokenizer, tokens_at(&e->streams.tokens, i), &n);
 
 		for (size_t j = 0; j < n; j++)
 			count += (bytes[j] & 0xc0) != 0x80;
@@ -104,8 +104,8 @@ static int run(struct eval *e, const char *model, char *const *texts, size_t n,
 			0 ||
 		corpus_open(&e->corpus, &corpus, e->tokenizer, err) < 0 ||
 		team_open(&e->team,
-			e->o.threads ? (unsigned)e->o.threads :
-				       team_default_size(),
+			e->o.threads ? (unsigned)e->o.threads
+				     : team_default_size(),
 			err) < 0)
 		return -1;
 	cut(e);
@@ -120,8 +120,8 @@ static void print(const struct eval *e)
 {
 	static const char *const parts[] = { "all", "tail", "head" };
 	const double total = e->nats * (double)e->tokens;
-	const double per_character = total /
-		(double)(e->characters ? e->characters : 1);
+	const double per_character =
+		total / (double)(e->characters ? e->characters : 1);
 	json_t *line;
 
 	if (!e->o.json) {
@@ -144,11 +144,11 @@ static void print(const struct eval *e)
 	}
 	line = json_pack("{s:s, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:f}",
 		"split", parts[e->o.part], "fraction", e->o.fraction, "tokens",
-		(json_int_t)e->tokens, "characters",
-		(json_int_t)e->characters, "skipped",
-		(json_int_t)e->corpus.skipped, "nats_per_token", e->nats,
-		"nats_per_character", per_character, "bits_per_character",
-		per_character / M_LN2, "perplexity", exp(e->nats));
+		(json_int_t)e->tokens, "characters", (json_int_t)e->characters,
+		"skipped", (json_int_t)e->corpus.skipped, "nats_per_token",
+		e->nats, "nats_per_character", per_character,
+		"bits_per_character", per_character / M_LN2, "perplexity",
+		exp(e->nats));
 	if (line)
 		json_dumpf(line, stdout, JSON_REAL_PRECISION(9));
 	puts("");

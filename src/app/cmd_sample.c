@@ -37,8 +37,7 @@ static const struct option rows[] = {
 		.help = "the same from a file", .argument = "FILE" },
 	{ "echo", OPTION_BOOL, AT(echo), "yes",
 		.help = "print the prompt too" },
-	{ "unknown", OPTION_ENUM, AT(unknown), "error",
-		.choices = "error|skip",
+	{ "unknown", OPTION_ENUM, AT(unknown), "error", .choices = "error|skip",
 		.help = "characters of the prompt outside the vocabulary" },
 	{ "length", OPTION_UINT, AT(length), "500", "1", "1000000000000",
 		.help = "tokens to generate", .letter = 'n' },
@@ -73,8 +72,8 @@ static int emit(void *arg, const char *text, size_t len)
 	return 0;
 }
 
-static void set_sampler(const struct sample_options *o,
-	struct sampler_options *s)
+static void set_sampler(
+	const struct sample_options *o, struct sampler_options *s)
 {
 	sampler_defaults(s);
 	s->temperature = o->temperature;
@@ -99,8 +98,8 @@ static int prime(struct text_sampler *s, const struct sample_options *o,
 	text = read ? read : text;
 	if (!text)
 		return 0;
-	rc = text_sampler_prime(s, text, len, (enum unknown_policy)o->unknown,
-		&skipped, err);
+	rc = text_sampler_prime(
+		s, text, len, (enum unknown_policy)o->unknown, &skipped, err);
 	if (rc < 0)
 		error_prefix(err, "prompt");
 	else if (skipped)
@@ -173,8 +172,8 @@ int cmd_sample(int argc, char **argv)
 	uint64_t seed;
 	int rc = CMD_USAGE;
 
-	if (options_init(&table, rows, sizeof(rows) / sizeof(rows[0]), &o,
-		    &err) < 0)
+	if (options_init(
+		    &table, rows, sizeof(rows) / sizeof(rows[0]), &o, &err) < 0)
 		goto out;
 	if (options_parse_arguments(&table, argc, argv, &args, &err) < 0)
 		goto out_table;

@@ -31,8 +31,8 @@ struct run {
 	struct train_options o;
 	struct options table;
 	struct option_list texts;
-	char *state_path;   /* NAME.train.safetensors */
-	json_t *resumed;    /* what the resumed run's state file said */
+	char *state_path; /* NAME.train.safetensors */
+	json_t *resumed;  /* what the resumed run's state file said */
 	struct corpus corpus;
 	struct checkpoint model; /* parameters being trained, tokenizer */
 	struct streams training, validation;
@@ -40,7 +40,7 @@ struct run {
 	struct team *team;
 	struct trainer *trainer;
 	struct train_progress_view progress;
-	double best;        /* early stopping's lowest loss, or INFINITY */
+	double best; /* early stopping's lowest loss, or INFINITY */
 	double best_epoch;
 	uint64_t last_step; /* 0: until interrupted */
 };
@@ -166,8 +166,8 @@ static int open_corpus(struct run *r, struct error *err)
 		return rc;
 	snprintf(hash, sizeof(hash), "%016llx",
 		(unsigned long long)r->corpus.hash);
-	expected = json_string_value(
-		json_object_get(r->resumed, "corpus_hash"));
+	expected =
+		json_string_value(json_object_get(r->resumed, "corpus_hash"));
 	if (expected && strcmp(hash, expected) != 0)
 		return error_set(err, ERROR_INVALID,
 			"--resume: the text's hash is %s, but the run was on "
@@ -204,8 +204,8 @@ static int open_model(struct run *r, struct error *err)
 static int hold_out(struct run *r, struct error *err)
 {
 	const size_t held = r->validation.end - r->validation.begin;
-	struct tokens_view rest = tokens_slice(&r->corpus.tokens, 0,
-		r->corpus.tokens.count - held);
+	struct tokens_view rest = tokens_slice(
+		&r->corpus.tokens, 0, r->corpus.tokens.count - held);
 
 	if (r->o.validation_split != SPLIT_TAIL)
 		return error_set_param(err, ERROR_INVALID, "early-stop",
@@ -249,7 +249,7 @@ static uint64_t last_step(const struct run *r, size_t chunks)
 static unsigned threads(const struct run *r)
 {
 	const double work = 6.0 * (double)r->model.parameters.count *
-		(double)(r->o.batch * r->o.seq_length);
+			    (double)(r->o.batch * r->o.seq_length);
 	const double useful = work / MIN_FLOPS_PER_THREAD;
 	unsigned all = team_default_size();
 
@@ -270,8 +270,7 @@ static int open_trainer(struct run *r, struct error *err)
 
 	if (open_streams(r, err) < 0)
 		return -1;
-	chunks = (r->training.end - r->training.begin - 2) /
-		r->o.seq_length;
+	chunks = (r->training.end - r->training.begin - 2) / r->o.seq_length;
 	chunks = chunks ? chunks : 1;
 	train_options_trainer(&r->o, chunks, &options);
 	r->last_step = last_step(r, chunks);
@@ -291,8 +290,8 @@ static int open_trainer(struct run *r, struct error *err)
 			json_object_get(r->resumed, "best_epoch"));
 	}
 	trainer_position(r->trainer, &start);
-	return train_progress_open(&r->progress, &r->o, r->last_step, &start,
-		err);
+	return train_progress_open(
+		&r->progress, &r->o, r->last_step, &start, err);
 }
 
 static json_t *summary(const struct run *r, const struct trainer_report *at)
@@ -311,8 +310,8 @@ static json_t *summary(const struct run *r, const struct trainer_report *at)
 	return s;
 }
 
-static int save_checkpoint(struct run *r, const struct trainer_report *at,
-	struct error *err)
+static int save_checkpoint(
+	struct run *r, const struct trainer_report *at, struct error *err)
 {
 	struct checkpoint shipped = r->model;
 
@@ -342,16 +341,15 @@ static int save_state(struct run *r, struct error *err)
 		"options", train_options_save(&r->table));
 	if (state && isfinite(r->best)) {
 		json_object_set_new(state, "best", json_real(r->best));
-		json_object_set_new(state, "best_epoch",
-			json_real(r->best_epoch));
+		json_object_set_new(
+			state, "best_epoch", json_real(r->best_epoch));
 	}
 	if (state)
 		text = json_dumps(state, JSON_COMPACT);
 	if (text)
 		metadata = json_pack("{s:s}", STATE_KEY, text);
-	rc = metadata ?
-		trainer_save(r->trainer, r->state_path, metadata, err) :
-		error_set_memory(err, "training state", 0);
+	rc = metadata ? trainer_save(r->trainer, r->state_path, metadata, err)
+		      : error_set_memory(err, "training state", 0);
 	free(text);
 	json_decref(state);
 	json_decref(metadata);
@@ -360,8 +358,8 @@ static int save_state(struct run *r, struct error *err)
 
 /* With early stopping the checkpoint is the best so far, written when it was;
  * before there is one, any. */
-static int save(struct run *r, const struct trainer_report *at,
-	struct error *err)
+static int save(
+	struct run *r, const struct trainer_report *at, struct error *err)
 {
 	if (!isfinite(r->best) && save_checkpoint(r, at, err) < 0)
 		return -1;
@@ -419,8 +417,8 @@ static int sample(struct run *r, uint64_t step, struct error *err)
 	text_sampler_set(s, state, trainer_next_token(r->trainer));
 	rc = text_sampler_run(s, &request, err);
 	if (rc == 0)
-		train_progress_sample(&r->progress, step,
-			text.data ? text.data : "");
+		train_progress_sample(
+			&r->progress, step, text.data ? text.data : "");
 out:
 	buf_release(&text);
 	free(state);
@@ -434,9 +432,8 @@ static int validate(struct run *r, const struct trainer_report *at, bool *stop,
 	struct error *err)
 {
 	const struct parameters *weights = trainer_weights(r->trainer);
-	const struct streams *s = streams_steps(&r->stopping) ?
-		&r->stopping :
-		&r->validation;
+	const struct streams *s =
+		streams_steps(&r->stopping) ? &r->stopping : &r->validation;
 	double nats;
 
 	if (!streams_steps(s))
@@ -477,8 +474,8 @@ static int train(struct run *r, struct trainer_report *at, struct error *err)
 		train_progress_step(&r->progress, at);
 		if (at->wrapped && validate(r, at, &stop, err) < 0)
 			return -1;
-		due = r->o.save_every ? at->step % r->o.save_every == 0 :
-					at->wrapped;
+		due = r->o.save_every ? at->step % r->o.save_every == 0
+				      : at->wrapped;
 		if (due && !finished(r, at) && save(r, at, err) < 0)
 			return -1;
 	}
@@ -490,8 +487,8 @@ static int train(struct run *r, struct trainer_report *at, struct error *err)
 static int final_evaluation(struct run *r, struct error *err)
 {
 	struct checkpoint shipped;
-	const char *split = r->o.validation_split == SPLIT_TAIL ? "tail" :
-								  "stream";
+	const char *split =
+		r->o.validation_split == SPLIT_TAIL ? "tail" : "stream";
 	double nats;
 	int rc = -1;
 
@@ -499,8 +496,8 @@ static int final_evaluation(struct run *r, struct error *err)
 		return 0;
 	if (checkpoint_load(&shipped, r->o.output, err) < 0)
 		return -1;
-	if (evaluate(r, &shipped.parameters, &r->validation, true, &nats,
-		    err) < 0)
+	if (evaluate(r, &shipped.parameters, &r->validation, true, &nats, err) <
+		0)
 		goto out;
 	if (!shipped.training ||
 		json_object_set_new(shipped.training, "validation",
@@ -515,8 +512,8 @@ static int final_evaluation(struct run *r, struct error *err)
 		"%s: validation %.4f nats/token (%.4f bits), last %g%% of %s, "
 		"as saved",
 		r->o.output, nats, nats / M_LN2, 100 * r->o.validation_fraction,
-		r->o.validation_split == SPLIT_TAIL ? "the text" :
-						      "each stream");
+		r->o.validation_split == SPLIT_TAIL ? "the text"
+						    : "each stream");
 out:
 	checkpoint_release(&shipped);
 	return rc;
@@ -534,8 +531,8 @@ static int append_quoted(struct buf *b, const char *word)
 	if (buf_printf(b, " '") < 0)
 		return -1;
 	for (; *word; word++)
-		if ((*word == '\'' ? buf_append(b, "'\\''", 4) :
-				      buf_append(b, word, 1)) < 0)
+		if ((*word == '\'' ? buf_append(b, "'\\''", 4)
+				   : buf_append(b, word, 1)) < 0)
 			return -1;
 	return buf_printf(b, "'");
 }
@@ -577,7 +574,7 @@ static void introduce(struct run *r)
 		(unsigned long long)r->corpus.tokens.count, a->vocab, a->cell,
 		a->layers, a->hidden, r->model.parameters.count,
 		(double)(trainer_bytes(r->trainer) +
-			r->model.parameters.count * sizeof(real)) /
+			 r->model.parameters.count * sizeof(real)) /
 			1e6,
 		team_size(r->team), kernels_name());
 	if (r->corpus.skipped)

@@ -12,6 +12,7 @@
 
 #include <jansson.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,9 @@
 #include <unistd.h>
 
 #define DRAIN_TICK_MS 10
+/* timeout(1) and others signal the process and then its group: that is one
+ * wish, not two. */
+#define REPEAT_MS 500
 #define OTHER_FILES 64
 #define CANCEL_MS 5000 /* for cancelled requests to end */
 
@@ -39,9 +43,24 @@ struct daemon {
 	bool job_runs, job_again;
 	struct error job_error;
 	enum phase phase;
-	uint64_t deadline; /* loop time, ms */
+	uint64_t deadline; /* loop time, ms, as below */
+	uint64_t deaf_until;
 	int exit_code;
 };
+
+static const int signal_numbers[] = { SIGTERM, SIGINT, SIGHUP };
+
+/* Only the loop's thread takes signals, and only while it has handlers for
+ * them: one that comes as we end must not turn the end into a crash. */
+static void mask_signals(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < 3; i++)
+		sigaddset(&set, signal_numbers[i]);
+	pthread_sigmask(how, &set, NULL);
+}
 
 static void complain(const struct error *err)
 {
@@ -66,6 +85,7 @@ static void close_backend(struct daemon *d)
 static void begin_close(struct daemon *d)
 {
 	d->phase = CLOSING;
+	mask_signals(SIG_BLOCK);
 	for (size_t i = 0; i < 3; i++)
 		uv_close((uv_handle_t *)&d->signals[i], NULL);
 	uv_close((uv_handle_t *)&d->drain, NULL);
@@ -110,6 +130,7 @@ static void begin_drain(struct daemon *d)
 	log_info("draining", log_uint("active", api_active(d->api)),
 		log_uint("timeout_ms", config_drain_ms(d->config)));
 	d->phase = DRAINING;
+	d->deaf_until = uv_now(&d->loop) + REPEAT_MS;
 	d->deadline = uv_now(&d->loop) + config_drain_ms(d->config);
 	api_drain(d->api);
 	server_drain(d->server);
@@ -249,6 +270,8 @@ static void on_signal(uv_signal_t *handle, int signal_number)
 		return;
 	}
 	if (d->phase >= DRAINING) {
+		if (uv_now(&d->loop) < d->deaf_until)
+			return;
 		log_warn("ended by a second signal");
 		log_flush();
 		_exit(128 + signal_number);
@@ -264,14 +287,14 @@ static void on_watchdog(uv_timer_t *timer)
 
 static void watch_signals(struct daemon *d)
 {
-	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
 	uint64_t usec;
 
 	for (size_t i = 0; i < 3; i++) {
 		uv_signal_init(&d->loop, &d->signals[i]);
 		d->signals[i].data = d;
-		uv_signal_start(&d->signals[i], on_signal, numbers[i]);
+		uv_signal_start(&d->signals[i], on_signal, signal_numbers[i]);
 	}
+	mask_signals(SIG_UNBLOCK);
 	uv_timer_init(&d->loop, &d->drain);
 	uv_timer_init(&d->loop, &d->watchdog);
 	d->drain.data = d;
@@ -372,6 +395,7 @@ int lifecycle_run(
 	struct error err;
 
 	prepare_process();
+	mask_signals(SIG_BLOCK);
 	config_log(c, &log);
 	if (log_open(&log, &err) < 0) {
 		complain(&err);

@@ -39,10 +39,10 @@ int text_sampler_open(struct text_sampler **out, struct model *m,
 	s->logits = kernels_alloc(vocab);
 	s->waiting = tokenizer_start(t);
 	if (!s->state || !s->logits)
-		error_set_memory(err, "state",
-			model_state_floats(m) * sizeof(real));
+		error_set_memory(
+			err, "state", model_state_floats(m) * sizeof(real));
 	else if (model_scratch_open(&s->scratch, m, 1, err) == 0 &&
-		sampler_open(&s->sampler, vocab, err) == 0) {
+		 sampler_open(&s->sampler, vocab, err) == 0) {
 		*out = s;
 		return 0;
 	}
@@ -63,8 +63,8 @@ void text_sampler_close(struct text_sampler *s)
 	free(s);
 }
 
-void text_sampler_set(struct text_sampler *s, const real *state,
-	uint32_t waiting)
+void text_sampler_set(
+	struct text_sampler *s, const real *state, uint32_t waiting)
 {
 	memcpy(s->state, state, model_state_floats(s->model) * sizeof(real));
 	s->waiting = waiting;
@@ -90,8 +90,8 @@ int text_sampler_prime(struct text_sampler *s, const char *text, size_t len,
 	int rc;
 
 	token_buf_init(&tokens, len + 1);
-	rc = tokenizer_encode(s->tokenizer, text, len, unknown, &tokens,
-		skipped, err);
+	rc = tokenizer_encode(
+		s->tokenizer, text, len, unknown, &tokens, skipped, err);
 	for (size_t i = 0; rc == 0 && i < tokens.len; i++) {
 		feed(s, s->waiting, NULL);
 		s->waiting = tokens.ids[i];
@@ -113,9 +113,8 @@ static size_t find_stop(const struct buf *held,
 	*found = false;
 	for (size_t i = 0; i < r->n_stop; i++) {
 		size_t n = strlen(r->stop[i]);
-		const char *at = n ? memmem(held->data, held->len, r->stop[i],
-					     n) :
-				     NULL;
+		const char *at =
+			n ? memmem(held->data, held->len, r->stop[i], n) : NULL;
 
 		if (at && (size_t)(at - held->data) < first) {
 			first = (size_t)(at - held->data);
@@ -131,8 +130,8 @@ static size_t find_stop(const struct buf *held,
 }
 
 /* Emit what can no longer become a stop text; true ends the generation. */
-static bool flush(struct buf *held, const struct text_sampler_request *r,
-	bool last)
+static bool flush(
+	struct buf *held, const struct text_sampler_request *r, bool last)
 {
 	size_t keep, len;
 	bool found;

@@ -19,8 +19,8 @@ int text_sampler_open(struct text_sampler **s, struct model *m,
 void text_sampler_close(struct text_sampler *s);
 
 /* Start from a given state [model_state_floats] and waiting token instead. */
-void text_sampler_set(struct text_sampler *s, const real *state,
-	uint32_t waiting);
+void text_sampler_set(
+	struct text_sampler *s, const real *state, uint32_t waiting);
 /* Feed a text; its last token waits. An empty text changes nothing. */
 int text_sampler_prime(struct text_sampler *s, const char *text, size_t len,
 	enum unknown_policy unknown, size_t *skipped, struct error *err);
@@ -28,7 +28,7 @@ int text_sampler_prime(struct text_sampler *s, const char *text, size_t len,
 struct text_sampler_request {
 	const struct sampler_options *options;
 	uint64_t seed;
-	uint64_t length;    /* tokens, at most */
+	uint64_t length;	 /* tokens, at most */
 	const char *const *stop; /* [n_stop] texts that end it, not emitted */
 	size_t n_stop;
 	/* Whole code points as they come; -1 ends the generation early. */

@@ -9,7 +9,10 @@
 #include <string.h>
 
 #define AT(field) offsetof(struct train_options, field)
-#define HEADING(text) { .type = OPTION_HEADING, .help = text }
+#define HEADING(text)                                \
+	{                                            \
+		.type = OPTION_HEADING, .help = text \
+	}
 
 static const struct option rows[] = {
 	{ "help", OPTION_BOOL, AT(help), "no", .help = "show this and stop",
@@ -35,8 +38,7 @@ static const struct option rows[] = {
 	{ "encoding", OPTION_STRING, AT(encoding), "utf-8",
 		.help = "charset of the text, as iconv names it",
 		.argument = "CHARSET" },
-	{ "unknown", OPTION_ENUM, AT(unknown), "error",
-		.choices = "error|skip",
+	{ "unknown", OPTION_ENUM, AT(unknown), "error", .choices = "error|skip",
 		.help = "characters outside the vocabulary of --from" },
 	{ "cache-dir", OPTION_STRING, AT(cache_dir), "/var/tmp",
 		.help = "where the tokens of a large text are mapped from",
@@ -111,10 +113,10 @@ static const struct option rows[] = {
 	{ "schedule", OPTION_ENUM, AT(schedule), "cosine",
 		.choices = "constant|epoch-decay|cosine",
 		.help = "of the learning rate" },
-	{ "schedule-decay", OPTION_DOUBLE, AT(schedule_decay), "0.97", "0",
-		"1", .help = "epoch-decay: factor at the end of an epoch" },
-	{ "schedule-after", OPTION_DOUBLE, AT(schedule_after), "10", "1",
-		"1e6", .help = "epoch-decay: the first epoch that decays" },
+	{ "schedule-decay", OPTION_DOUBLE, AT(schedule_decay), "0.97", "0", "1",
+		.help = "epoch-decay: factor at the end of an epoch" },
+	{ "schedule-after", OPTION_DOUBLE, AT(schedule_after), "10", "1", "1e6",
+		.help = "epoch-decay: the first epoch that decays" },
 	{ "warmup-steps", OPTION_UINT, AT(warmup_steps), "200", "0",
 		"1000000000", .help = "cosine: linear rise at first" },
 	{ "final-rate", OPTION_DOUBLE, AT(final_rate), "0.02", "0", "1",
@@ -137,7 +139,8 @@ static const struct option rows[] = {
 	{ "accumulate", OPTION_UINT, AT(accumulate), "1", "1", "65536",
 		.help = "chunks whose gradients make one update" },
 	{ "threads", OPTION_UINT, AT(threads), "0", "0", "1024",
-		.help = "0: as many cores as the work keeps busy; the result is the "
+		.help = "0: as many cores as the work keeps busy; the result "
+			"is the "
 			"same bits for any",
 		.argument = "N" },
 	HEADING("Results"),
@@ -152,8 +155,9 @@ static const struct option rows[] = {
 	{ "temperature", OPTION_DOUBLE, AT(temperature), "1", "0", "100",
 		.help = "of the samples" },
 	{ "report-every", OPTION_UINT, AT(report_every), "100", "1",
-		"1000000000", .help = "steps between reports, in lines and "
-				      "JSON" },
+		"1000000000",
+		.help = "steps between reports, in lines and "
+			"JSON" },
 	{ "log", OPTION_STRING, AT(log), NULL,
 		.help = "append a JSON line for every report",
 		.argument = "FILE" },
@@ -190,7 +194,8 @@ static const struct preset presets[] = {
 			{ "schedule", "constant" }, { "dropout", "0" },
 			{ "averaging", "0" }, { "reset-at-end", "yes" },
 			{ "validation-fraction", "0" }, { "epochs", "10" },
-			{ "sample-every", "100" }, { "progress", "lecture" } } },
+			{ "sample-every", "100" },
+			{ "progress", "lecture" } } },
 	/* karpathy/char-rnn's train.lua. */
 	{ "char-rnn",
 		{ { "cell", "lstm" }, { "hidden", "128" }, { "layers", "2" },
@@ -205,12 +210,11 @@ static const struct preset presets[] = {
 			{ "validation-split", "stream" } } },
 	/* The table's own defaults: minutes on a laptop. */
 	{ "small", { { NULL } } },
-	{ "best",
-		{ { "hidden", "480" }, { "batch", "32" },
-			{ "seq-length", "100" }, { "decay2", "0.99" },
-			{ "dropout", "0.5" }, { "dropout-hidden", "0.2" },
-			{ "weight-decay", "0.01" }, { "averaging", "0.999" },
-			{ "epochs", "30" }, { "early-stop", "0.03" } } },
+	{ "best", { { "hidden", "480" }, { "batch", "32" },
+			  { "seq-length", "100" }, { "decay2", "0.99" },
+			  { "dropout", "0.5" }, { "dropout-hidden", "0.2" },
+			  { "weight-decay", "0.01" }, { "averaging", "0.999" },
+			  { "epochs", "30" }, { "early-stop", "0.03" } } },
 };
 
 static const struct preset *preset_find(const char *name)
@@ -221,8 +225,8 @@ static const struct preset *preset_find(const char *name)
 	return NULL;
 }
 
-static int apply_preset(struct options *table, const char *name,
-	struct error *err)
+static int apply_preset(
+	struct options *table, const char *name, struct error *err)
 {
 	const struct preset *p = preset_find(name);
 	char source[64];
@@ -319,7 +323,7 @@ static int restore(struct options *table, const char *name, const char *text,
 
 	buf_init(&now, 1 << 16);
 	same = options_print_value(table, name, &now) == 0 &&
-		!strcmp(now.data ? now.data : "", text);
+	       !strcmp(now.data ? now.data : "", text);
 	if (!same && by_flag && !is_in(overridable, name))
 		rc = error_set_param(err, ERROR_INVALID, name,
 			"%s is '%s', but %s has '%s'; leave it out, or train "
@@ -352,8 +356,8 @@ int train_options_restore(struct options *table, const json_t *saved,
 	return 0;
 }
 
-void train_options_architecture(const struct train_options *o, size_t vocab,
-	struct architecture *a)
+void train_options_architecture(
+	const struct train_options *o, size_t vocab, struct architecture *a)
 {
 	*a = (struct architecture){ .vocab = vocab,
 		.hidden = o->hidden,
@@ -369,8 +373,8 @@ static double or_default(double value)
 	return value < 0 ? NAN : value;
 }
 
-void train_options_trainer(const struct train_options *o, size_t chunks,
-	struct trainer_options *t)
+void train_options_trainer(
+	const struct train_options *o, size_t chunks, struct trainer_options *t)
 {
 	const struct optimizer_ops *ops = optimizer_find(o->optimizer);
 	double rate = o->learning_rate;
@@ -389,10 +393,10 @@ void train_options_trainer(const struct train_options *o, size_t chunks,
 		.clip_threshold = o->clip_threshold,
 		.loss_scale = (enum loss_scale)o->loss_scale,
 		.dropout_input = o->dropout_input,
-		.dropout_layers = o->dropout_layers < 0 ? o->dropout :
-							  o->dropout_layers,
-		.dropout_output = o->dropout_output < 0 ? o->dropout :
-							  o->dropout_output,
+		.dropout_layers =
+			o->dropout_layers < 0 ? o->dropout : o->dropout_layers,
+		.dropout_output =
+			o->dropout_output < 0 ? o->dropout : o->dropout_output,
 		.dropout_hidden = o->dropout_hidden,
 		.reset_at_end = o->reset_at_end,
 		.schedule = (enum schedule)o->schedule,

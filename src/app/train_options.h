@@ -43,7 +43,7 @@ struct train_options {
 	double epochs;
 	uint64_t max_steps;
 	char *optimizer;
-	double learning_rate; /* 0: the optimizer's own */
+	double learning_rate;	       /* 0: the optimizer's own */
 	double decay, decay2, epsilon; /* -1: the optimizer's own */
 	double weight_decay;
 	int clip, loss_scale, schedule;
@@ -77,8 +77,8 @@ int train_options_restore(struct options *table, const json_t *saved,
 /* The inverse: new reference, NULL when memory ran out. */
 json_t *train_options_save(const struct options *table);
 
-void train_options_architecture(const struct train_options *o, size_t vocab,
-	struct architecture *a);
+void train_options_architecture(
+	const struct train_options *o, size_t vocab, struct architecture *a);
 /* total_steps for the cosine: epochs * chunks. */
 void train_options_trainer(const struct train_options *o, size_t chunks,
 	struct trainer_options *t);

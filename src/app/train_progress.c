@@ -26,8 +26,8 @@ int train_progress_open(struct train_progress_view *v,
 	const struct trainer_report *start, struct error *err)
 {
 	*v = (struct train_progress_view){
-		.kind = o->json ? PROGRESS_JSON :
-				  (enum train_progress)o->progress,
+		.kind = o->json ? PROGRESS_JSON
+				: (enum train_progress)o->progress,
 		.last_step = last_step,
 		.report_every = o->report_every,
 		.seq_length = o->seq_length,
@@ -39,8 +39,7 @@ int train_progress_open(struct train_progress_view *v,
 	};
 	v->shown = v->started;
 	if (v->kind == PROGRESS_AUTO)
-		v->kind = isatty(STDERR_FILENO) ? PROGRESS_BAR :
-						  PROGRESS_LINES;
+		v->kind = isatty(STDERR_FILENO) ? PROGRESS_BAR : PROGRESS_LINES;
 	if (!o->log)
 		return 0;
 	v->log = fopen(o->log, "ae");
@@ -65,7 +64,7 @@ void train_progress_close(struct train_progress_view *v)
 bool train_progress_wants(const struct train_progress_view *v, uint64_t step)
 {
 	return step % v->report_every == 0 &&
-		(v->log || v->kind == PROGRESS_JSON);
+	       (v->log || v->kind == PROGRESS_JSON);
 }
 
 /* Tokens per second since the last look, at least a second of them. */
@@ -182,8 +181,8 @@ static void renew_rate(struct train_progress_view *v,
 	v->rate_tokens = r->tokens;
 }
 
-void train_progress_step(struct train_progress_view *v,
-	const struct trainer_report *r)
+void train_progress_step(
+	struct train_progress_view *v, const struct trainer_report *r)
 {
 	double every = v->kind == PROGRESS_BAR ? BAR_SECONDS : LINE_SECONDS;
 	double at = now();
@@ -240,8 +239,8 @@ void train_progress_say(struct train_progress_view *v, const char *fmt, ...)
 	fflush(stderr);
 }
 
-void train_progress_sample(struct train_progress_view *v, uint64_t step,
-	const char *text)
+void train_progress_sample(
+	struct train_progress_view *v, uint64_t step, const char *text)
 {
 	json_t *line;
 
@@ -251,8 +250,8 @@ void train_progress_sample(struct train_progress_view *v, uint64_t step,
 		fflush(stdout);
 		break;
 	case PROGRESS_JSON:
-		line = json_pack("{s:I,s:s}", "step", (json_int_t)step,
-			"sample", text);
+		line = json_pack(
+			"{s:I,s:s}", "step", (json_int_t)step, "sample", text);
 		if (line)
 			json_dumpf(line, stdout, JSON_COMPACT);
 		json_decref(line);

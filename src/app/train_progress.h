@@ -10,15 +10,15 @@
 
 struct train_progress_view {
 	enum train_progress kind;
-	FILE *log;            /* JSON lines, or NULL */
-	uint64_t last_step;   /* steps to do in all; 0: until interrupted */
+	FILE *log;	    /* JSON lines, or NULL */
+	uint64_t last_step; /* steps to do in all; 0: until interrupted */
 	uint64_t report_every;
 	size_t seq_length;
 	double started, shown; /* seconds */
 	double rate_from;      /* seconds and tokens where the rate starts */
 	uint64_t rate_tokens, first_tokens;
-	double validation;     /* the last one, NAN before */
-	bool open_line;        /* a bar is being drawn */
+	double validation; /* the last one, NAN before */
+	bool open_line;	   /* a bar is being drawn */
 };
 
 int train_progress_open(struct train_progress_view *v,
@@ -29,15 +29,15 @@ void train_progress_close(struct train_progress_view *v);
 /* True when this step's report will be written down, so that its gradient
  * norm is worth computing. */
 bool train_progress_wants(const struct train_progress_view *v, uint64_t step);
-void train_progress_step(struct train_progress_view *v,
-	const struct trainer_report *r);
+void train_progress_step(
+	struct train_progress_view *v, const struct trainer_report *r);
 void train_progress_validation(struct train_progress_view *v,
 	const struct trainer_report *r, double nats);
 /* A message of the run itself, between the reports. */
 void train_progress_say(struct train_progress_view *v, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* A sample of text made before step `step`, whole. */
-void train_progress_sample(struct train_progress_view *v, uint64_t step,
-	const char *text);
+void train_progress_sample(
+	struct train_progress_view *v, uint64_t step, const char *text);
 
 #endif

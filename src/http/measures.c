@@ -190,5 +190,7 @@ int measures_render(struct api *a, struct buf *out)
 		metrics_set(m, MEASURE_MODELS, 0,
 			(double)registry_count(a->backend.registry));
 	}
-	return metrics_render(m, out);
+	if (metrics_render(m, out) < 0)
+		return -1;
+	return a->ready ? engine_metrics(a->backend.engine, out) : 0;
 }

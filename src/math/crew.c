@@ -16,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-#define WAIT_NS 30000      /* for a helper that has begun */
+#define WAIT_NS 30000 /* for a helper that has begun */
 #define LOOKS_PER_CLOCK 64
 
 enum state { FREE, OFFERED, TAKEN, DONE, GIVEN_UP };
@@ -24,17 +24,17 @@ enum state { FREE, OFFERED, TAKEN, DONE, GIVEN_UP };
 struct part {
 	struct product product; /* of the view; x, x8, x_scale and y are the
 				 * share's own */
-	struct packed view;     /* some panels of the weights */
-	size_t column;          /* the view's first */
+	struct packed view;	/* some panels of the weights */
+	size_t column;		/* the view's first */
 };
 
 struct share {
 	_Alignas(64) _Atomic int state;
 	size_t n;
 	struct part parts[CREW_MAX_PRODUCTS];
-	real *reals;   /* [max_reals] copies of x and y */
+	real *reals;	/* [max_reals] copies of x and y */
 	uint8_t *bytes; /* [max_reals] copies of x8 */
-	float *scales; /* [max_reals] copies of x_scale */
+	float *scales;	/* [max_reals] copies of x_scale */
 };
 
 struct member {
@@ -183,8 +183,8 @@ static void take_back(const struct share *s, const struct product *p)
 	}
 }
 
-static void compute(const struct product *p, size_t n, unsigned part,
-	unsigned parts)
+static void compute(
+	const struct product *p, size_t n, unsigned part, unsigned parts)
 {
 	for (size_t i = 0; i < n; i++)
 		kernels()->product(&p[i], p[i].w->panels * part / parts,
@@ -211,8 +211,8 @@ static bool collect(struct share *s)
 	end = now_ns() + WAIT_NS;
 	while (atomic_load_explicit(&s->state, memory_order_acquire) != DONE) {
 		for (int i = 0; i < LOOKS_PER_CLOCK &&
-			atomic_load_explicit(&s->state, memory_order_relaxed) !=
-				DONE;
+				atomic_load_explicit(&s->state,
+					memory_order_relaxed) != DONE;
 			i++)
 			pause_cpu();
 		if (now_ns() < end)
@@ -224,8 +224,8 @@ static bool collect(struct share *s)
 	return true;
 }
 
-void crew_products(struct crew *c, unsigned member, const struct product *p,
-	size_t n)
+void crew_products(
+	struct crew *c, unsigned member, const struct product *p, size_t n)
 {
 	struct share *shares = &c->shares[(size_t)member * c->members];
 	unsigned helpers[64], count = 0;
@@ -233,8 +233,8 @@ void crew_products(struct crew *c, unsigned member, const struct product *p,
 	for (unsigned i = 0; i < c->members && count < 64; i++) {
 		if (i == member)
 			continue;
-		if (!atomic_load_explicit(&c->each[i].listening,
-			    memory_order_relaxed))
+		if (!atomic_load_explicit(
+			    &c->each[i].listening, memory_order_relaxed))
 			rouse(c, i);
 		else if (atomic_load_explicit(&shares[i].state,
 				 memory_order_acquire) == FREE)
@@ -276,8 +276,8 @@ static bool help_once(struct crew *c, unsigned member)
 
 		if (atomic_load_explicit(&s->state, memory_order_relaxed) !=
 				OFFERED ||
-			!atomic_compare_exchange_strong(&s->state, &state,
-				TAKEN))
+			!atomic_compare_exchange_strong(
+				&s->state, &state, TAKEN))
 			continue;
 		for (size_t i = 0; i < s->n; i++)
 			kernels_product(&s->parts[i].product);
@@ -319,8 +319,7 @@ void crew_set_idle(struct crew *c, unsigned member, bool idle)
 void crew_settle(struct crew *c, unsigned member)
 {
 	for (unsigned i = 0; i < c->members; i++) {
-		struct share *s =
-			&c->shares[(size_t)member * c->members + i];
+		struct share *s = &c->shares[(size_t)member * c->members + i];
 
 		while (atomic_load_explicit(&s->state, memory_order_acquire) !=
 			FREE)

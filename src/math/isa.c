@@ -17,8 +17,8 @@ static enum isa best(void)
 		__builtin_cpu_supports("avx512dq") &&
 		__builtin_cpu_supports("avx512bw") &&
 		__builtin_cpu_supports("avx512vl"))
-		return __builtin_cpu_supports("avx512vnni") ? ISA_AVX512VNNI :
-							      ISA_AVX512;
+		return __builtin_cpu_supports("avx512vnni") ? ISA_AVX512VNNI
+							    : ISA_AVX512;
 	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
 		return ISA_AVX2;
 #endif

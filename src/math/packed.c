@@ -45,8 +45,8 @@ int packed_open(struct packed *p, enum weight_type type, size_t k, size_t n,
 	size_t bytes;
 
 	*p = (struct packed){ .type = type, .k = k, .n = n, .panels = panels };
-	if (__builtin_mul_overflow(panels * panel, stored_rows(type, k),
-		    &bytes) ||
+	if (__builtin_mul_overflow(
+		    panels * panel, stored_rows(type, k), &bytes) ||
 		__builtin_mul_overflow(bytes, weight_bytes(type), &bytes))
 		return error_set_memory(err, "packed weights", SIZE_MAX);
 	p->data = kernels_alloc((bytes + sizeof(real) - 1) / sizeof(real));
@@ -70,12 +70,12 @@ void packed_release(struct packed *p)
 	*p = (struct packed){ 0 };
 }
 
-struct packed packed_view(const struct packed *p, size_t begin, size_t end,
-	size_t *column)
+struct packed packed_view(
+	const struct packed *p, size_t begin, size_t end, size_t *column)
 {
 	const size_t panel = kernels()->panel;
-	const size_t stride = panel * stored_rows(p->type, p->k) *
-		weight_bytes(p->type);
+	const size_t stride =
+		panel * stored_rows(p->type, p->k) * weight_bytes(p->type);
 	struct packed view = *p;
 	size_t last = end * panel < p->n ? end * panel : p->n;
 

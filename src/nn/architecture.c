@@ -19,10 +19,10 @@ int architecture_check(const struct architecture *a, struct error *err)
 		return error_set_param(err, ERROR_INVALID, "cell",
 			"cell is '%.15s', expected rnn, lstm or gru", a->cell);
 	if (check_range("vocab", a->vocab, 2, ARCHITECTURE_MAX_VOCAB, err) ||
-		check_range("hidden", a->hidden, 1, ARCHITECTURE_MAX_HIDDEN,
-			err) ||
-		check_range("layers", a->layers, 1, ARCHITECTURE_MAX_LAYERS,
-			err) ||
+		check_range(
+			"hidden", a->hidden, 1, ARCHITECTURE_MAX_HIDDEN, err) ||
+		check_range(
+			"layers", a->layers, 1, ARCHITECTURE_MAX_LAYERS, err) ||
 		check_range("embedding", a->embedding, 0,
 			ARCHITECTURE_MAX_HIDDEN, err))
 		return -1;

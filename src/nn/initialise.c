@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static double uniform(uint64_t seed, uint32_t tensor, uint64_t element,
-	double bound)
+static double uniform(
+	uint64_t seed, uint32_t tensor, uint64_t element, double bound)
 {
 	struct philox block = rng_block(seed, RNG_INIT, tensor, element / 2);
 	const uint32_t *v = block.v + element % 2 * 2;
@@ -60,9 +60,9 @@ static double value(const struct draw *d, const struct tensor *t,
 {
 	bool embedding = !strncmp(t->name, "embedding", 9);
 	bool recurrent = !strncmp(t->name, "rnn.weight_hh", 13);
-	double fan_out = embedding || !strncmp(t->name, "output", 6) ?
-		(double)t->rows :
-		(double)d->hidden;
+	double fan_out = embedding || !strncmp(t->name, "output", 6)
+				 ? (double)t->rows
+				 : (double)d->hidden;
 
 	switch (d->how) {
 	case INIT_NORMAL:
@@ -70,8 +70,8 @@ static double value(const struct draw *d, const struct tensor *t,
 	case INIT_UNIFORM:
 		return uniform(d->seed, index, element, d->scale);
 	case INIT_PYTORCH:
-		return embedding ? normal(d->seed, index, element) :
-				   uniform(d->seed, index, element,
+		return embedding ? normal(d->seed, index, element)
+				 : uniform(d->seed, index, element,
 					   1 / sqrt((double)d->hidden));
 	case INIT_XAVIER:
 		break;
@@ -82,8 +82,8 @@ static double value(const struct draw *d, const struct tensor *t,
 		return normal(d->seed, index, element);
 	if (embedding)
 		return uniform(d->seed, index, element, 0.1);
-	return uniform(d->seed, index, element,
-		sqrt(6 / ((double)t->cols + fan_out)));
+	return uniform(
+		d->seed, index, element, sqrt(6 / ((double)t->cols + fan_out)));
 }
 
 void trainer_initialise(struct parameters *p, enum initialisation how,

@@ -6,8 +6,8 @@
 /* A table of layer 0's input product for each token is kept up to this. */
 #define FOLD_MAX_BYTES (64u << 20)
 
-static const real *tensor(const struct parameters *p, const char *kind,
-	size_t layer)
+static const real *tensor(
+	const struct parameters *p, const char *kind, size_t layer)
 {
 	return p->data + parameters_layer(p, kind, layer)->offset;
 }
@@ -35,7 +35,7 @@ static int pack(struct model *m, struct packed *w, const real *data, size_t k,
 static bool folds(const struct model *m)
 {
 	return !m->arch.embedding ||
-		m->arch.vocab * m->width * sizeof(real) <= FOLD_MAX_BYTES;
+	       m->arch.vocab * m->width * sizeof(real) <= FOLD_MAX_BYTES;
 }
 
 static int open_layer(struct model *m, const struct parameters *p, size_t l,
@@ -54,9 +54,8 @@ static int open_layer(struct model *m, const struct parameters *p, size_t l,
 	if (!m->cell->separate)
 		for (size_t j = 0; j < n; j++)
 			layer->bias[j] += b_hh[j];
-	if (!gathered &&
-		pack(m, &layer->input, tensor(p, "weight_ih", l),
-			architecture_input(&m->arch, l), n, err) < 0)
+	if (!gathered && pack(m, &layer->input, tensor(p, "weight_ih", l),
+				 architecture_input(&m->arch, l), n, err) < 0)
 		return -1;
 	return pack(m, &layer->hidden, tensor(p, "weight_hh", l), h, n, err);
 }
@@ -85,26 +84,28 @@ static int fold(struct model *m, const real *w_ih, const real *embedding,
 
 /* Layer 0's input product, once for each token: a column of a one-hot
  * weight_ih_l0, or an embedding's row through it; bias included. */
-static int open_table(struct model *m, const struct parameters *p,
-	struct error *err)
+static int open_table(
+	struct model *m, const struct parameters *p, struct error *err)
 {
 	const struct architecture *a = &m->arch;
 	const size_t n = m->width, v = a->vocab;
-	const real *embedding = a->embedding ?
-		p->data + parameters_find(p, "embedding.weight")->offset :
-		NULL;
+	const real *embedding =
+		a->embedding
+			? p->data +
+				  parameters_find(p, "embedding.weight")->offset
+			: NULL;
 	struct model_layer *first = &m->layers[0];
 
 	if (!folds(m)) {
 		m->embedding = copy(m, embedding, v * a->embedding);
-		return m->embedding ? 0 :
-				      error_set_memory(err, "embedding",
+		return m->embedding ? 0
+				    : error_set_memory(err, "embedding",
 					      v * a->embedding * sizeof(real));
 	}
 	m->table = kernels_alloc(v * n);
 	if (!m->table)
-		return error_set_memory(err, "input table",
-			v * n * sizeof(real));
+		return error_set_memory(
+			err, "input table", v * n * sizeof(real));
 	m->bytes += v * n * sizeof(real);
 	if (!embedding) {
 		const real *w = tensor(p, "weight_ih", 0);
@@ -118,8 +119,8 @@ static int open_table(struct model *m, const struct parameters *p,
 	return fold(m, tensor(p, "weight_ih", 0), embedding, err);
 }
 
-static int open_output(struct model *m, const struct parameters *p,
-	struct error *err)
+static int open_output(
+	struct model *m, const struct parameters *p, struct error *err)
 {
 	const struct architecture *a = &m->arch;
 	const char *name = a->tied ? "embedding.weight" : "output.weight";
@@ -127,8 +128,8 @@ static int open_output(struct model *m, const struct parameters *p,
 	m->output_bias = copy(m,
 		p->data + parameters_find(p, "output.bias")->offset, a->vocab);
 	if (!m->output_bias)
-		return error_set_memory(err, "output bias",
-			a->vocab * sizeof(real));
+		return error_set_memory(
+			err, "output bias", a->vocab * sizeof(real));
 	return pack(m, &m->output, p->data + parameters_find(p, name)->offset,
 		a->hidden, a->vocab, err);
 }
@@ -169,9 +170,8 @@ struct model *model_ref(struct model *m)
 
 void model_unref(struct model *m)
 {
-	if (!m ||
-		atomic_fetch_sub_explicit(&m->references, 1,
-			memory_order_acq_rel) != 1)
+	if (!m || atomic_fetch_sub_explicit(
+			  &m->references, 1, memory_order_acq_rel) != 1)
 		return;
 	for (size_t l = 0; l < m->arch.layers; l++) {
 		packed_release(&m->layers[l].input);

@@ -11,7 +11,7 @@
 struct model_layer {
 	struct packed input;  /* [in, G * H]; unused where layer 0 is a table */
 	struct packed hidden; /* [H, G * H] */
-	real *bias;           /* [G * H]: b_ih, plus b_hh for additive cells */
+	real *bias;	      /* [G * H]: b_ih, plus b_hh for additive cells */
 	real *hidden_bias;    /* [G * H]: b_hh for separate cells, else NULL */
 };
 

@@ -13,11 +13,11 @@
 
 /* What of a layer one step computes. */
 struct layer_scratch {
-	real *gates;   /* [max_rows, G * H] */
-	real *product; /* [max_rows, G * H] of separate cells */
-	real *before;  /* [S][max_rows, H] */
-	real *after;   /* [S][max_rows, H] */
-	uint8_t *x8;    /* int8: [max_rows, quantised H] of before[0] */
+	real *gates;	/* [max_rows, G * H] */
+	real *product;	/* [max_rows, G * H] of separate cells */
+	real *before;	/* [S][max_rows, H] */
+	real *after;	/* [S][max_rows, H] */
+	uint8_t *x8;	/* int8: [max_rows, quantised H] of before[0] */
 	float *x_scale; /* int8: [max_rows] */
 };
 
@@ -26,10 +26,10 @@ struct model_scratch {
 	struct crew *crew; /* borrowed, or NULL */
 	unsigned member;
 	struct layer_scratch layers[ARCHITECTURE_MAX_LAYERS];
-	real *x;        /* [max_rows, max(E, H)] */
-	uint8_t *x8;    /* int8: [max_rows, quantised max(E, H)] */
+	real *x;	/* [max_rows, max(E, H)] */
+	uint8_t *x8;	/* int8: [max_rows, quantised max(E, H)] */
 	float *x_scale; /* int8: [max_rows] */
-	real *logits;   /* [max_rows, V] */
+	real *logits;	/* [max_rows, V] */
 };
 
 /* What a layer's input may be worth: h is in (-1, 1), an embedding anything. */
@@ -40,8 +40,8 @@ struct model_scratch {
  * have sequences of their own then. */
 #define CREW_ROWS 8
 
-static bool open_layer(struct layer_scratch *l, const struct model *m,
-	size_t rows)
+static bool open_layer(
+	struct layer_scratch *l, const struct model *m, size_t rows)
 {
 	const size_t h = m->arch.hidden, s = m->cell->states;
 
@@ -52,7 +52,7 @@ static bool open_layer(struct layer_scratch *l, const struct model *m,
 	l->x8 = malloc(rows * kernels_quantised(h));
 	l->x_scale = calloc(rows, sizeof(*l->x_scale));
 	return l->gates && (l->product || !m->cell->separate) && l->before &&
-		l->after && l->x8 && l->x_scale;
+	       l->after && l->x8 && l->x_scale;
 }
 
 int model_scratch_open(struct model_scratch **out, const struct model *m,
@@ -127,8 +127,8 @@ static void quantise(const struct model *m, struct product *p, float scale,
 	if (m->type != WEIGHTS_INT8)
 		return;
 	for (size_t i = 0; i < p->m; i++)
-		x_scale[i] = kernels()->quantise(p->x + i * p->ldx, k, scale,
-			x8 + i * stride);
+		x_scale[i] = kernels()->quantise(
+			p->x + i * p->ldx, k, scale, x8 + i * stride);
 	p->x8 = x8;
 	p->x_scale = x_scale;
 }
@@ -202,8 +202,8 @@ static void store_states(const struct model *m, const struct model_scratch *s,
 
 /* Additive cells: gates = bias + h W_hh, on layer 0 added to the input's;
  * separate ones keep h W_hh + b_hh apart. */
-static void hidden_products(const struct model *m, struct model_scratch *s,
-	size_t n)
+static void hidden_products(
+	const struct model *m, struct model_scratch *s, size_t n)
 {
 	const bool apart = m->cell->separate;
 	struct product p[ARCHITECTURE_MAX_LAYERS] = { 0 };
@@ -225,8 +225,8 @@ static void hidden_products(const struct model *m, struct model_scratch *s,
 	multiply(s, p, m->arch.layers);
 }
 
-static void step_cell(const struct model *m, struct model_scratch *s, size_t l,
-	size_t n)
+static void step_cell(
+	const struct model *m, struct model_scratch *s, size_t l, size_t n)
 {
 	const size_t h = m->arch.hidden;
 	struct layer_scratch *ls = &s->layers[l];
@@ -245,8 +245,8 @@ static void step_cell(const struct model *m, struct model_scratch *s, size_t l,
 }
 
 /* What the layer below sends up. */
-static void input_product(const struct model *m, struct model_scratch *s,
-	size_t l, size_t n)
+static void input_product(
+	const struct model *m, struct model_scratch *s, size_t l, size_t n)
 {
 	struct product p = { .w = &m->layers[l].input,
 		.m = n,
@@ -277,8 +277,7 @@ static void output(const struct model *m, struct model_scratch *s, size_t n,
 
 	for (size_t i = 0; i < n; i++)
 		if (logits[i])
-			memcpy(s->x + p.m++ * h, top + i * h,
-				h * sizeof(real));
+			memcpy(s->x + p.m++ * h, top + i * h, h * sizeof(real));
 	if (!p.m)
 		return;
 	quantise(m, &p, SCALE_OF_H, s->x8, s->x_scale);

@@ -49,8 +49,7 @@ static int open_layer(struct network *n, size_t l, struct error *err)
 	layer->b_hh = p->data + parameters_layer(p, "bias_hh", l)->offset;
 	if (open_packed(n, &layer->hidden, h, n->width, err) < 0)
 		return -1;
-	if (product_in &&
-		open_packed(n, &layer->input, in, n->width, err) < 0)
+	if (product_in && open_packed(n, &layer->input, in, n->width, err) < 0)
 		return -1;
 	if (n->options.training) {
 		if (open_packed(n, &layer->hidden_back, n->width, h, err) < 0)
@@ -63,8 +62,7 @@ static int open_layer(struct network *n, size_t l, struct error *err)
 	layer->gates = reals(n, rows * n->width);
 	if (!layer->bias || !layer->gates)
 		goto memory;
-	if (n->cell->separate &&
-		!(layer->product = reals(n, rows * n->width)))
+	if (n->cell->separate && !(layer->product = reals(n, rows * n->width)))
 		goto memory;
 	if (n->cell->saved &&
 		!(layer->saved = reals(n, rows * n->cell->saved * h)))
@@ -81,8 +79,8 @@ static int open_layer(struct network *n, size_t l, struct error *err)
 		goto memory;
 	return 0;
 memory:
-	return error_set_memory(err, "activations",
-		rows * n->width * sizeof(real));
+	return error_set_memory(
+		err, "activations", rows * n->width * sizeof(real));
 }
 
 /* By table when that is less work than a product for each row. */
@@ -94,15 +92,15 @@ static int open_input(struct network *n, struct error *err)
 
 	n->by_table = !e || (v <= rows && !drops(&n->drop_input));
 	if (!e) {
-		n->table = p->data +
-			parameters_layer(p, "weight_ih", 0)->offset;
+		n->table =
+			p->data + parameters_layer(p, "weight_ih", 0)->offset;
 		return 0;
 	}
 	n->embedding = p->data + parameters_find(p, "embedding.weight")->offset;
 	if (n->by_table) {
 		n->table = reals(n, v * n->width);
-		n->d_table = n->options.training ? reals(n, v * n->width) :
-						   n->table;
+		n->d_table =
+			n->options.training ? reals(n, v * n->width) : n->table;
 		if (!n->table || !n->d_table)
 			return error_set_memory(err, "input table",
 				v * n->width * sizeof(real));
@@ -111,8 +109,8 @@ static int open_input(struct network *n, struct error *err)
 	n->embedded = reals(n, rows * e);
 	n->d_embedded = n->options.training ? reals(n, rows * e) : n->embedded;
 	if (!n->embedded || !n->d_embedded)
-		return error_set_memory(err, "embedded tokens",
-			rows * e * sizeof(real));
+		return error_set_memory(
+			err, "embedded tokens", rows * e * sizeof(real));
 	return 0;
 }
 
@@ -140,8 +138,8 @@ static int open_output(struct network *n, struct error *err)
 	for (size_t s = 0; s < n->cell->states; s++)
 		n->d_state[s] = reals(n, n->options.batch * h);
 	if (!n->d_above || !n->d_state[n->cell->states - 1] || !n->d_state[0])
-		return error_set_memory(err, "gradients of states",
-			rows * h * sizeof(real));
+		return error_set_memory(
+			err, "gradients of states", rows * h * sizeof(real));
 	return 0;
 }
 
@@ -153,12 +151,12 @@ static int open_work(struct network *n, struct error *err)
 
 	n->work = calloc(team_size(n->team), sizeof(*n->work));
 	if (!n->work)
-		return error_set_memory(err, "work",
-			team_size(n->team) * sizeof(*n->work));
+		return error_set_memory(
+			err, "work", team_size(n->team) * sizeof(*n->work));
 	for (unsigned i = 0; n->options.training && i < team_size(n->team); i++)
 		if (!(n->work[i] = reals(n, count)))
-			return error_set_memory(err, "work",
-				count * sizeof(real));
+			return error_set_memory(
+				err, "work", count * sizeof(real));
 	return 0;
 }
 
@@ -276,14 +274,13 @@ void network_reset(struct network *n)
 
 	for (size_t l = 0; l < n->arch.layers; l++)
 		for (size_t s = 0; s < n->cell->states; s++)
-			memset(n->layers[l].states[s], 0,
-				count * sizeof(real));
+			memset(n->layers[l].states[s], 0, count * sizeof(real));
 }
 
 size_t network_state_count(const struct network *n)
 {
 	return n->arch.layers * n->cell->states * n->options.batch *
-		n->arch.hidden;
+	       n->arch.hidden;
 }
 
 void network_get_state(const struct network *n, real *out)
@@ -306,8 +303,8 @@ void network_set_state(struct network *n, const real *in)
 				count * sizeof(real));
 }
 
-void network_rows(const struct network *n, unsigned member, size_t *begin,
-	size_t *end)
+void network_rows(
+	const struct network *n, unsigned member, size_t *begin, size_t *end)
 {
 	const size_t b = n->options.batch;
 
@@ -365,8 +362,8 @@ void network_refresh(struct network *n, uint64_t step, unsigned member)
 	thin(n, step, member);
 	for (size_t l = 0; l < n->arch.layers; l++) {
 		struct network_layer *layer = &n->layers[l];
-		const real *w_hh = layer->thinned ? layer->thinned :
-						    layer->w_hh;
+		const real *w_hh =
+			layer->thinned ? layer->thinned : layer->w_hh;
 
 		pack_share(n, &layer->hidden, w_hh, true, member);
 		pack_share(n, &layer->hidden_back, w_hh, false, member);
@@ -386,14 +383,13 @@ void network_refresh(struct network *n, uint64_t step, unsigned member)
 
 		team_share(n->team, member, n->layers[0].input.panels, 1,
 			&begin, &end);
-		n->k->product(
-			&(struct product){ .w = &n->layers[0].input,
-				.m = n->arch.vocab,
-				.x = n->embedding,
-				.ldx = n->arch.embedding,
-				.y = n->table,
-				.ldy = n->width,
-				.init = PRODUCT_ZERO },
+		n->k->product(&(struct product){ .w = &n->layers[0].input,
+				      .m = n->arch.vocab,
+				      .x = n->embedding,
+				      .ldx = n->arch.embedding,
+				      .y = n->table,
+				      .ldy = n->width,
+				      .init = PRODUCT_ZERO },
 			begin, end);
 		team_barrier(n->team, member);
 	}

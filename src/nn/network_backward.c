@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-#define OUTPUT_UNIT 24 /* rows of a weight gradient: whole tiles to a member */
+#define OUTPUT_UNIT 24 /* rows of a weight gradient: whole tiles to a member \
+			*/
 
 /* d_above = what the output layer sends to the top layer's h. */
 static void from_output(struct network *n, const struct network_chunk *c,
@@ -39,10 +40,9 @@ static void recur_back(struct network *n, struct network_layer *layer,
 		.y = n->d_state[0] + begin * h,
 		.ldy = h,
 		.init = PRODUCT_ADD };
-	struct cell_step step = { .m = m,
-		.hidden = h,
-		.ld_gates = width,
-		.ld_state = h };
+	struct cell_step step = {
+		.m = m, .hidden = h, .ld_gates = width, .ld_state = h
+	};
 
 	for (size_t s = 0; s < n->cell->states; s++) {
 		step.d_after[s] = n->d_state[s] + begin * h;

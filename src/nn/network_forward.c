@@ -59,8 +59,8 @@ static void first_input(struct network *n, const struct network_chunk *c,
 			}
 			memcpy(layer->gates + row * width,
 				n->table + token * width, width * sizeof(real));
-			n->k->add(layer->gates + row * width, layer->bias,
-				width);
+			n->k->add(
+				layer->gates + row * width, layer->bias, width);
 		}
 	if (n->by_table)
 		return;
@@ -89,10 +89,9 @@ static void recur(struct network *n, struct network_layer *layer, size_t steps,
 		.ldy = width,
 		.bias = layer->b_hh,
 		.init = layer->product ? PRODUCT_BIAS : PRODUCT_ADD };
-	struct cell_step step = { .m = end - begin,
-		.hidden = h,
-		.ld_gates = width,
-		.ld_state = h };
+	struct cell_step step = {
+		.m = end - begin, .hidden = h, .ld_gates = width, .ld_state = h
+	};
 
 	for (size_t t = 0; t < steps; t++) {
 		size_t row = t * b + begin;
@@ -132,16 +131,16 @@ static void loss(struct network *n, const struct network_chunk *c, size_t begin,
 		for (size_t i = begin; i < end; i++) {
 			size_t row = t * b + i;
 
-			n->losses[row] = n->k->cross_entropy(
-				n->logits + row * v, v, c->targets[row],
-				c->loss_scale);
+			n->losses[row] =
+				n->k->cross_entropy(n->logits + row * v, v,
+					c->targets[row], c->loss_scale);
 			if (c->losses)
 				c->losses[row] = n->losses[row];
 		}
 }
 
-void network_forward(struct network *n, const struct network_chunk *c,
-	unsigned member)
+void network_forward(
+	struct network *n, const struct network_chunk *c, unsigned member)
 {
 	const size_t b = n->options.batch, h = n->arch.hidden;
 	size_t begin, end;
@@ -167,16 +166,16 @@ void network_forward(struct network *n, const struct network_chunk *c,
 		recur(n, layer, c->steps, begin, end);
 		if (layer->dropped)
 			network_dropout(n,
-				l + 1 == n->arch.layers ? &n->drop_output :
-							  &n->drop_layers,
+				l + 1 == n->arch.layers ? &n->drop_output
+							: &n->drop_layers,
 				l + 1, c, begin, end, h,
 				layer->states[0] + b * h, layer->dropped);
 	}
 	loss(n, c, begin, end);
 }
 
-void network_carry(struct network *n, const struct network_chunk *c,
-	unsigned member)
+void network_carry(
+	struct network *n, const struct network_chunk *c, unsigned member)
 {
 	const size_t b = n->options.batch, h = n->arch.hidden;
 	size_t begin, end;

@@ -8,22 +8,22 @@
 
 struct network_dropout {
 	uint32_t threshold; /* of 65536: units below are dropped */
-	real scale;         /* 1 / (1 - rate) */
+	real scale;	    /* 1 / (1 - rate) */
 };
 
 struct network_layer {
 	const real *w_ih, *w_hh, *b_ih, *b_hh; /* borrowed parameters */
-	struct packed input;       /* [in, GH] forward; unused with a table */
-	struct packed hidden;      /* [H, GH] forward */
+	struct packed input;	   /* [in, GH] forward; unused with a table */
+	struct packed hidden;	   /* [H, GH] forward */
 	struct packed input_back;  /* [GH, in] */
 	struct packed hidden_back; /* [GH, H] */
-	real *bias;                /* [GH]: b_ih + b_hh where they add up */
-	real *gates;               /* [T * B, GH]; backward: their gradient */
-	real *product;             /* [T * B, GH] of separate cells */
-	real *saved;               /* [T * B, saved * H] */
+	real *bias;		   /* [GH]: b_ih + b_hh where they add up */
+	real *gates;		   /* [T * B, GH]; backward: their gradient */
+	real *product;		   /* [T * B, GH] of separate cells */
+	real *saved;		   /* [T * B, saved * H] */
 	real *states[CELL_MAX_STATES]; /* [(T + 1) * B, H]; block 0 carried */
-	real *dropped; /* [T * B, H] h after dropout, or NULL */
-	real *thinned; /* [GH, H] w_hh after dropout, or NULL */
+	real *dropped;		       /* [T * B, H] h after dropout, or NULL */
+	real *thinned;		       /* [GH, H] w_hh after dropout, or NULL */
 };
 
 struct network {
@@ -38,20 +38,20 @@ struct network {
 	struct network_layer layers[ARCHITECTURE_MAX_LAYERS];
 
 	/* Layer 0's input, one of two ways. */
-	bool by_table;     /* product of each token once: [V, GH] */
-	real *table;       /* owned with an embedding, else weight_ih_l0 */
-	real *d_table;     /* [V, GH] owned, with an embedding in training */
-	real *embedded;    /* [T * B, E] otherwise */
-	real *d_embedded;  /* [T * B, E] */
+	bool by_table;	  /* product of each token once: [V, GH] */
+	real *table;	  /* owned with an embedding, else weight_ih_l0 */
+	real *d_table;	  /* [V, GH] owned, with an embedding in training */
+	real *embedded;	  /* [T * B, E] otherwise */
+	real *d_embedded; /* [T * B, E] */
 
 	const real *embedding, *w_out, *b_out;
-	struct packed output;      /* [H, V] */
+	struct packed output;	   /* [H, V] */
 	struct packed output_back; /* [V, H] */
-	real *logits;  /* [T * B, V]; backward: their gradient */
-	real *d_above; /* [T * B, H] gradient of a layer's output */
+	real *logits;		   /* [T * B, V]; backward: their gradient */
+	real *d_above;		   /* [T * B, H] gradient of a layer's output */
 	real *d_state[CELL_MAX_STATES]; /* [B, H] running through time */
-	double *losses; /* [T * B] */
-	real **work;   /* [members] of kernels_outer_work */
+	double *losses;			/* [T * B] */
+	real **work;			/* [members] of kernels_outer_work */
 
 	struct network_dropout drop_input, drop_layers, drop_output;
 	struct network_dropout drop_hidden;
@@ -60,8 +60,8 @@ struct network {
 };
 
 /* Rows [*begin, *end) of the batch that a member owns; empty beyond B. */
-void network_rows(const struct network *n, unsigned member, size_t *begin,
-	size_t *end);
+void network_rows(
+	const struct network *n, unsigned member, size_t *begin, size_t *end);
 
 /*
  * A product over `steps` blocks of rows [begin, end) of the batch: in one go
@@ -85,9 +85,9 @@ static inline const real *network_output(const struct network *n, size_t l)
 {
 	const struct network_layer *layer = &n->layers[l];
 
-	return layer->dropped ? layer->dropped :
-				layer->states[0] +
-			n->options.batch * n->arch.hidden;
+	return layer->dropped
+		       ? layer->dropped
+		       : layer->states[0] + n->options.batch * n->arch.hidden;
 }
 
 #endif

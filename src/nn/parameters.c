@@ -35,8 +35,8 @@ static void place_layer(struct parameters *p, size_t l, size_t gates)
 	snprintf(t->name, sizeof(t->name), "rnn.bias_hh_l%zu", l);
 }
 
-int parameters_layout(struct parameters *p, const struct architecture *a,
-	struct error *err)
+int parameters_layout(
+	struct parameters *p, const struct architecture *a, struct error *err)
 {
 	size_t gates;
 
@@ -63,13 +63,13 @@ int parameters_allocate(struct parameters *p, struct error *err)
 {
 	p->data = kernels_alloc(p->count);
 	if (!p->data)
-		return error_set_memory(err, "parameters",
-			p->count * sizeof(real));
+		return error_set_memory(
+			err, "parameters", p->count * sizeof(real));
 	return 0;
 }
 
-int parameters_open(struct parameters *p, const struct architecture *a,
-	struct error *err)
+int parameters_open(
+	struct parameters *p, const struct architecture *a, struct error *err)
 {
 	if (parameters_layout(p, a, err) < 0)
 		return -1;
@@ -86,8 +86,8 @@ void parameters_release(struct parameters *p)
 	*p = (struct parameters){ 0 };
 }
 
-const struct tensor *parameters_find(const struct parameters *p,
-	const char *name)
+const struct tensor *parameters_find(
+	const struct parameters *p, const char *name)
 {
 	for (size_t i = 0; i < p->n_tensors; i++)
 		if (!strcmp(p->tensors[i].name, name))
@@ -95,8 +95,8 @@ const struct tensor *parameters_find(const struct parameters *p,
 	return NULL;
 }
 
-const struct tensor *parameters_layer(const struct parameters *p,
-	const char *kind, size_t layer)
+const struct tensor *parameters_layer(
+	const struct parameters *p, const char *kind, size_t layer)
 {
 	char name[sizeof(p->tensors->name)];
 
@@ -104,8 +104,8 @@ const struct tensor *parameters_layer(const struct parameters *p,
 	return parameters_find(p, name);
 }
 
-void parameters_get(const struct parameters *p, const struct tensor *t,
-	float *row_major)
+void parameters_get(
+	const struct parameters *p, const struct tensor *t, float *row_major)
 {
 	const real *data = p->data + t->offset;
 	size_t n = tensor_size(t);
@@ -121,8 +121,8 @@ void parameters_get(const struct parameters *p, const struct tensor *t,
 				(float)data[c * t->rows + r];
 }
 
-void parameters_set(struct parameters *p, const struct tensor *t,
-	const float *row_major)
+void parameters_set(
+	struct parameters *p, const struct tensor *t, const float *row_major)
 {
 	real *data = p->data + t->offset;
 	size_t n = tensor_size(t);

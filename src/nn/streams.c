@@ -32,8 +32,8 @@ int streams_split(const struct tokens_view *tokens, size_t batch,
 			.end = held,
 		};
 		if (training->end < seq_length + 1)
-			return too_short(tokens, batch, seq_length,
-				training->end, err);
+			return too_short(
+				tokens, batch, seq_length, training->end, err);
 		return 0;
 	}
 	stride = n / batch;
@@ -45,8 +45,8 @@ int streams_split(const struct tokens_view *tokens, size_t batch,
 	return 0;
 }
 
-struct streams streams_parallel(const struct streams *one, size_t rows,
-	size_t *warm)
+struct streams streams_parallel(
+	const struct streams *one, size_t rows, size_t *warm)
 {
 	const size_t n = one->end - one->begin;
 	struct streams s = *one;

@@ -55,13 +55,13 @@ static int open_buffers(struct trainer *t, struct error *err)
 	}
 	for (size_t i = 0; i < t->optimizer->moments; i++)
 		if (!(t->moments[i] = kernels_alloc(n)))
-			return error_set_memory(err, "moments",
-				n * sizeof(real));
+			return error_set_memory(
+				err, "moments", n * sizeof(real));
 	t->inputs = calloc(2 * tokens, sizeof(*t->inputs));
 	t->partial = calloc(n / NORM_BLOCK + 1, sizeof(*t->partial));
 	if (!t->inputs || !t->partial)
-		return error_set_memory(err, "chunk",
-			2 * tokens * sizeof(*t->inputs));
+		return error_set_memory(
+			err, "chunk", 2 * tokens * sizeof(*t->inputs));
 	t->targets = t->inputs + tokens;
 	return 0;
 }
@@ -123,7 +123,7 @@ size_t trainer_bytes(const struct trainer *t)
 	size_t blocks = 2 + t->optimizer->moments + (t->average.data ? 1 : 0);
 
 	return network_bytes(t->network) +
-		blocks * t->parameters->count * sizeof(real);
+	       blocks * t->parameters->count * sizeof(real);
 }
 
 static double epoch_of(const struct trainer *t)
@@ -131,7 +131,7 @@ static double epoch_of(const struct trainer *t)
 	size_t length = t->streams.end - t->streams.begin;
 
 	return (double)t->wraps +
-		(double)(t->position - t->streams.begin) / (double)length;
+	       (double)(t->position - t->streams.begin) / (double)length;
 }
 
 static double learning_rate(const struct trainer *t)
@@ -158,10 +158,9 @@ static double learning_rate(const struct trainer *t)
 	if (t->step >= o->total_steps)
 		return rate * o->final_rate;
 	progress = (double)(t->step - o->warmup_steps) /
-		(double)(o->total_steps - o->warmup_steps);
-	return rate *
-		(o->final_rate +
-			(1 - o->final_rate) * 0.5 * (1 + cos(M_PI * progress)));
+		   (double)(o->total_steps - o->warmup_steps);
+	return rate * (o->final_rate + (1 - o->final_rate) * 0.5 *
+					       (1 + cos(M_PI * progress)));
 }
 
 /* One step's work for all members. */
@@ -180,8 +179,8 @@ static void forward_backward(void *arg, unsigned member)
 	size_t begin, end;
 
 	network_forward(t->network, &w->chunk, member);
-	network_backward(t->network, &w->chunk, &t->gradients, w->accumulate,
-		member);
+	network_backward(
+		t->network, &w->chunk, &t->gradients, w->accumulate, member);
 	network_carry(t->network, &w->chunk, member);
 	if (!w->want_norm)
 		return;
@@ -195,8 +194,8 @@ static void forward_backward(void *arg, unsigned member)
 /* average = d * average + (1 - d) * w, with a warm-up for the first steps */
 static void average(struct trainer *t, size_t begin, size_t end)
 {
-	const double warm = (1 + (double)t->updates) /
-		(10 + (double)t->updates);
+	const double warm =
+		(1 + (double)t->updates) / (10 + (double)t->updates);
 	const real d = (real)fmin(t->options.averaging, warm);
 	real *a = t->average.data;
 	const real *w = t->parameters->data;
@@ -317,9 +316,9 @@ int trainer_step(struct trainer *t, bool want_norm, struct trainer_report *r,
 	w.chunk = (struct network_chunk){ .inputs = t->inputs,
 		.targets = t->targets,
 		.steps = s,
-		.loss_scale = (real)(1.0 /
-			(o->loss_scale == LOSS_SUM ? (double)b :
-						     (double)(b * s))),
+		.loss_scale = (real)(1.0 / (o->loss_scale == LOSS_SUM
+							   ? (double)b
+							   : (double)(b * s))),
 		.step = t->step };
 	team_run(t->team, forward_backward, &w);
 	r->loss = network_loss(t->network, &w.chunk) / (double)(b * s);

@@ -33,11 +33,12 @@ static void add(struct safetensors_entry *entries, size_t *n, const char *name,
 }
 
 /* The blocks of reals, to be written from or read into. */
-static size_t blocks(const struct trainer *t, real *state,
-	struct safetensors_entry *entries)
+static size_t blocks(
+	const struct trainer *t, real *state, struct safetensors_entry *entries)
 {
 	static const char *const moment_names[OPTIMIZER_MAX_MOMENTS] = {
-		"moment.0", "moment.1" };
+		"moment.0", "moment.1"
+	};
 	const size_t count = t->parameters->count;
 	size_t n = 0;
 
@@ -107,8 +108,8 @@ static const struct safetensors_entry *find(const struct safetensors *file,
 	const char *path, const struct safetensors_entry *wanted,
 	struct error *err)
 {
-	const struct safetensors_entry *e = safetensors_find(file,
-		wanted->name);
+	const struct safetensors_entry *e =
+		safetensors_find(file, wanted->name);
 
 	if (!e)
 		error_set_param(err, ERROR_CORRUPT, wanted->name,
@@ -154,8 +155,7 @@ static int restore(struct trainer *t, const struct safetensors *file,
 		fetch(file, path, &entries[1], &smooth_loss, err) < 0)
 		return -1;
 	if (counters.position < t->streams.begin ||
-		counters.position >
-			t->streams.end - t->options.seq_length - 1)
+		counters.position > t->streams.end - t->options.seq_length - 1)
 		return error_set_param(err, ERROR_CORRUPT, "position",
 			"%s: position %llu of the streams, expected at most "
 			"%zu: another text, batch or seq-length",
@@ -193,8 +193,8 @@ int trainer_load(struct trainer *t, const char *path, struct error *err)
 	if (safetensors_open(&file, path, err) < 0)
 		return -1;
 	state = kernels_alloc(network_state_count(t->network));
-	rc = state ? restore(t, &file, path, state, err) :
-		     error_set_memory(err, "states",
+	rc = state ? restore(t, &file, path, state, err)
+		   : error_set_memory(err, "states",
 			     network_state_count(t->network) * sizeof(real));
 	if (rc == 0) {
 		network_set_state(t->network, state);

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #define MAX_THREADS 256
-#define MAX_CREW 16		/* each pair of members shares memory */
+#define MAX_CREW 16	       /* each pair of members shares memory */
 #define CREW_REALS (64u << 10) /* values that one may hand to another */
 #define DEFAULT_SLOTS 1024
 #define DEFAULT_BATCH 64

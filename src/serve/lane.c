@@ -32,8 +32,8 @@ static int lane_open(struct engine_thread *t, struct lane *l,
 	if (model_scratch_open(&l->scratch, model->model, batch, err) < 0 ||
 		sampler_open(&l->sampler, model->vocab, err) < 0)
 		goto fail;
-	model_scratch_share(l->scratch, model->model, t->engine->crew,
-		engine_member(t));
+	model_scratch_share(
+		l->scratch, model->model, t->engine->crew, engine_member(t));
 	return 0;
 fail:
 	lane_close(t, l);

@@ -93,7 +93,8 @@ setup_file() {
 		"$url/sample" >/dev/null 2>&1 3>&- &
 	wait_metric unrolld_slots_active 16
 	kill -TERM "$pid"
-	sleep 0.3
+	kill -TERM "$pid"
+	sleep 0.8
 	kill -0 "$pid"
 	stop TERM
 	expect "$ended" 143

@@ -63,7 +63,7 @@ static double loss(struct run *r, struct team *team, const real *state)
 	network_set_state(r->network, state);
 	team_run(team, member, r);
 	return network_loss(r->network, &r->chunk) *
-		(double)r->chunk.loss_scale;
+	       (double)r->chunk.loss_scale;
 }
 
 static void check_form(const char *cell, const struct form *f)
@@ -128,8 +128,7 @@ static void check_form(const char *cell, const struct form *f)
 			down = loss(&r, team, state);
 			*w = keep;
 			numeric = (up - down) / (2 * STEP_SIZE);
-			scale = fmax(1e-3,
-				fmax(fabs(analytic), fabs(numeric)));
+			scale = fmax(1e-3, fmax(fabs(analytic), fabs(numeric)));
 			if (fabs(analytic - numeric) > TOLERANCE * scale)
 				fail_msg("%s %s[%zu]: %.12g, expected %.12g",
 					cell, at->name, i, analytic, numeric);

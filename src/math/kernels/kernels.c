@@ -69,10 +69,10 @@ static double cross_entropy(real *logits, size_t n, uint32_t target, real scale)
 	return log((double)sum) - at_target;
 }
 
-#define MAP(name, f) \
-	static void name(real *y, const real *x, size_t n) \
-	{ \
-		for (size_t j = 0; j < n; j += VR) \
+#define MAP(name, f)                                         \
+	static void name(real *y, const real *x, size_t n)   \
+	{                                                    \
+		for (size_t j = 0; j < n; j += VR)           \
 			vr_put(y, f(vr_get(x, j, n)), j, n); \
 	}
 MAP(map_exp, vr_exp)

@@ -14,20 +14,21 @@ VECTOR_INLINE void outer_tile(const int rows, size_t depth, const real *a,
 {
 	vr acc[TILE_ROWS][2];
 
-	UNROLL for (int r = 0; r < rows; r++)
-		acc[r][0] = acc[r][1] = (vr){ 0 };
+	UNROLL for (int r = 0; r < rows; r++) acc[r][0] = acc[r][1] = (vr){ 0 };
 	for (size_t i = 0; i < depth; i++) {
 		vr b0 = vr_load(b + i * PANEL);
 		vr b1 = vr_load(b + i * PANEL + VR);
 
-		UNROLL for (int r = 0; r < rows; r++) {
+		UNROLL for (int r = 0; r < rows; r++)
+		{
 			vr v = vr_set(a[i * (size_t)rows + (size_t)r]);
 
 			acc[r][0] = vr_fma(v, b0, acc[r][0]);
 			acc[r][1] = vr_fma(v, b1, acc[r][1]);
 		}
 	}
-	UNROLL for (int r = 0; r < rows; r++) {
+	UNROLL for (int r = 0; r < rows; r++)
+	{
 		real *y = c + (size_t)r * ldc;
 
 		for (int v = 0; v < 2 && (size_t)(v * VR) < n; v++) {
@@ -39,27 +40,27 @@ VECTOR_INLINE void outer_tile(const int rows, size_t depth, const real *a,
 	}
 }
 
-static void outer_pack_x(size_t depth, const real *x, size_t ldx, size_t n,
-	real *out)
+static void outer_pack_x(
+	size_t depth, const real *x, size_t ldx, size_t n, real *out)
 {
 	for (size_t j = 0; j < n; j += PANEL, out += depth * PANEL)
 		for (size_t i = 0; i < depth; i++)
 			for (size_t v = 0; v < PANEL; v += VR)
 				vr_store(out + i * PANEL + v,
-					j + v < n ? vr_get(x + i * ldx, j + v,
-							    n) :
-						    (vr){ 0 });
+					j + v < n
+						? vr_get(x + i * ldx, j + v, n)
+						: (vr){ 0 });
 }
 
-static void outer_pack_g(size_t depth, const real *g, size_t ldg, size_t rows,
-	real *out)
+static void outer_pack_g(
+	size_t depth, const real *g, size_t ldg, size_t rows, real *out)
 {
 	for (size_t i = 0; i < depth; i++)
 		for (size_t r = 0; r < rows; r++)
 			out[i * rows + r] = g[i * ldg + r];
 }
 
-#define OUTER_TILE(R) \
+#define OUTER_TILE(R)                                                  \
 	outer_tile(R, depth, sliver, b, c + row * ldc + j, ldc, n - j, \
 		block || accumulate)
 
@@ -68,12 +69,11 @@ static void outer(size_t rows, const real *g, size_t ldg, size_t begin,
 	bool accumulate, real *work)
 {
 	real *panels = work;
-	real sliver[OUTER_DEPTH * TILE_ROWS]
-		__attribute__((aligned(VR_BYTES)));
+	real sliver[OUTER_DEPTH * TILE_ROWS] __attribute__((aligned(VR_BYTES)));
 
 	for (size_t block = 0; block < rows; block += OUTER_DEPTH) {
-		size_t depth = rows - block < OUTER_DEPTH ? rows - block :
-							    OUTER_DEPTH;
+		size_t depth =
+			rows - block < OUTER_DEPTH ? rows - block : OUTER_DEPTH;
 		size_t row = begin;
 
 		outer_pack_x(depth, x + block * ldx, ldx, n, panels);
@@ -105,8 +105,8 @@ static void column_sum(size_t rows, const real *g, size_t ldg, size_t begin,
 			live++;
 		for (size_t i = 0; i < rows; i++)
 			for (int v = 0; v < live; v++)
-				acc[v] += vr_get(g + i * ldg,
-					j + (size_t)(v * VR), end);
+				acc[v] += vr_get(
+					g + i * ldg, j + (size_t)(v * VR), end);
 		for (int v = 0; v < live; v++) {
 			size_t at = j + (size_t)(v * VR);
 

@@ -6,16 +6,16 @@
 #include "math/kernels/tile.h"
 
 /* Columns [at, at + VR) of a panel from VR rows of w, each k long. */
-static void pack_transposed(size_t k, const real *w, size_t ldw, size_t live,
-	real *out)
+static void pack_transposed(
+	size_t k, const real *w, size_t ldw, size_t live, real *out)
 {
 	size_t i = 0;
 
 	for (; live >= (size_t)VR && i + VR <= k; i += VR) {
 		vr rows[VR];
 
-		UNROLL for (int c = 0; c < VR; c++)
-			rows[c] = vr_load(w + (size_t)c * ldw + i);
+		UNROLL for (int c = 0; c < VR; c++) rows[c] =
+			vr_load(w + (size_t)c * ldw + i);
 		vr_transpose(rows);
 		UNROLL for (int r = 0; r < VR; r++)
 			vr_store(out + (i + (size_t)r) * PANEL, rows[r]);

@@ -37,29 +37,29 @@ VECTOR_INLINE void tile_f32(const struct product *p, const int rows,
 	vr acc[TILE_ROWS][2 * WIDE_PANELS];
 
 	UNROLL for (int r = 0; r < rows; r++)
-	UNROLL for (int v = 0; v < vectors; v++)
-		acc[r][v] = tile_start(p, row + (size_t)r,
-			j + (size_t)(v * VR));
+		UNROLL for (int v = 0; v < vectors; v++) acc[r][v] =
+			tile_start(p, row + (size_t)r, j + (size_t)(v * VR));
 	for (size_t i = 0; i < k; i++) {
 		vr b[2 * WIDE_PANELS];
 
-		UNROLL for (int v = 0; v < vectors; v++)
-			b[v] = vr_load(w + (size_t)(v / 2) * k * PANEL +
-				i * PANEL + (size_t)(v % 2 * VR));
+		UNROLL for (int v = 0; v < vectors; v++) b[v] =
+			vr_load(w + (size_t)(v / 2) * k * PANEL + i * PANEL +
+				(size_t)(v % 2 * VR));
 		if (panels == 1)
 			__builtin_prefetch(w + (i + 24) * PANEL);
 		if (panels == 1 && 2 * VR_BYTES > 64)
 			__builtin_prefetch(w + (i + 24) * PANEL + VR);
-		UNROLL for (int r = 0; r < rows; r++) {
+		UNROLL for (int r = 0; r < rows; r++)
+		{
 			vr a = vr_set(x[(size_t)r * ldx + i]);
 
-			UNROLL for (int v = 0; v < vectors; v++)
-				acc[r][v] = vr_fma(a, b[v], acc[r][v]);
+			UNROLL for (int v = 0; v < vectors; v++) acc[r][v] =
+				vr_fma(a, b[v], acc[r][v]);
 		}
 	}
 	UNROLL for (int r = 0; r < rows; r++)
-	UNROLL for (int v = 0; v < vectors; v++)
-		tile_end(p, row + (size_t)r, j + (size_t)(v * VR), acc[r][v]);
+		UNROLL for (int v = 0; v < vectors; v++) tile_end(
+			p, row + (size_t)r, j + (size_t)(v * VR), acc[r][v]);
 }
 
 #ifndef REAL_IS_DOUBLE
@@ -85,8 +85,8 @@ VECTOR_INLINE void tile_panel(const struct product *p, tile_function *tile,
 }
 
 /* One or two rows are bound by memory and latency: take panels together. */
-VECTOR_INLINE void tile_few(const struct product *p, tile_function *tile,
-	size_t begin, size_t end)
+VECTOR_INLINE void tile_few(
+	const struct product *p, tile_function *tile, size_t begin, size_t end)
 {
 	size_t panel = begin;
 
@@ -108,8 +108,8 @@ VECTOR_INLINE void tile_few(const struct product *p, tile_function *tile,
 }
 
 /* Blocks of rows stay in L2 while the panels pass. */
-VECTOR_INLINE void tile_all(const struct product *p, tile_function *tile,
-	size_t begin, size_t end)
+VECTOR_INLINE void tile_all(
+	const struct product *p, tile_function *tile, size_t begin, size_t end)
 {
 	const size_t block = 10 * TILE_ROWS;
 

@@ -22,40 +22,38 @@ VECTOR_INLINE void tile_bf16(const struct product *p, const int rows,
 	vr acc[TILE_ROWS][2 * WIDE_PANELS];
 
 	UNROLL for (int r = 0; r < rows; r++)
-	UNROLL for (int v = 0; v < vectors; v++)
-		acc[r][v] = tile_start(p, row + (size_t)r,
-			j + (size_t)(v * VR));
+		UNROLL for (int v = 0; v < vectors; v++) acc[r][v] =
+			tile_start(p, row + (size_t)r, j + (size_t)(v * VR));
 	for (size_t i = 0; i < k; i += 2, w += PANEL) {
 		vi b[2 * WIDE_PANELS];
 
-		UNROLL for (int v = 0; v < vectors; v++)
-			b[v] = vi_load(w + (size_t)(v / 2) * stride +
-				(size_t)(v % 2 * VR));
+		UNROLL for (int v = 0; v < vectors; v++) b[v] = vi_load(
+			w + (size_t)(v / 2) * stride + (size_t)(v % 2 * VR));
 		if (panels == 1)
 			__builtin_prefetch(w + 24 * PANEL);
 		if (panels == 1 && 2 * VR_BYTES > 64)
 			__builtin_prefetch(w + 24 * PANEL + VR);
-		UNROLL for (int r = 0; r < rows; r++) {
+		UNROLL for (int r = 0; r < rows; r++)
+		{
 			vr a = vr_set(x[(size_t)r * ldx + i]);
 
-			UNROLL for (int v = 0; v < vectors; v++)
-				acc[r][v] = vr_fma(a, (vr)(b[v] << 16),
-					acc[r][v]);
+			UNROLL for (int v = 0; v < vectors; v++) acc[r][v] =
+				vr_fma(a, (vr)(b[v] << 16), acc[r][v]);
 		}
 		if (i + 1 == k)
 			break;
-		UNROLL for (int r = 0; r < rows; r++) {
+		UNROLL for (int r = 0; r < rows; r++)
+		{
 			vr a = vr_set(x[(size_t)r * ldx + i + 1]);
 
-			UNROLL for (int v = 0; v < vectors; v++)
-				acc[r][v] = vr_fma(a,
-					(vr)(b[v] & (int32_t)0xffff0000),
+			UNROLL for (int v = 0; v < vectors; v++) acc[r][v] =
+				vr_fma(a, (vr)(b[v] & (int32_t)0xffff0000),
 					acc[r][v]);
 		}
 	}
 	UNROLL for (int r = 0; r < rows; r++)
-	UNROLL for (int v = 0; v < vectors; v++)
-		tile_end(p, row + (size_t)r, j + (size_t)(v * VR), acc[r][v]);
+		UNROLL for (int v = 0; v < vectors; v++) tile_end(
+			p, row + (size_t)r, j + (size_t)(v * VR), acc[r][v]);
 }
 
 #endif

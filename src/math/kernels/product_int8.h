@@ -25,24 +25,22 @@ VECTOR_INLINE vi int8_add(vi acc, const uint8_t *x, const int8_t *w)
 	int32_t four;
 
 	memcpy(&four, x, sizeof(four));
-	return (vi)_mm512_dpbusd_epi32((__m512i)acc, _mm512_set1_epi32(four),
-		_mm512_loadu_si512(w));
+	return (vi)_mm512_dpbusd_epi32(
+		(__m512i)acc, _mm512_set1_epi32(four), _mm512_loadu_si512(w));
 #elif defined(ISA_avx512)
 	const int32_t two = (uint16_t)(x[0] - 128) |
-		(int32_t)((uint32_t)(uint16_t)(x[1] - 128) << 16);
+			    (int32_t)((uint32_t)(uint16_t)(x[1] - 128) << 16);
 
-	return acc +
-		(vi)_mm512_madd_epi16(_mm512_set1_epi32(two),
-			_mm512_cvtepi8_epi16(
-				_mm256_loadu_si256((const __m256i *)w)));
+	return acc + (vi)_mm512_madd_epi16(_mm512_set1_epi32(two),
+			     _mm512_cvtepi8_epi16(
+				     _mm256_loadu_si256((const __m256i *)w)));
 #elif defined(ISA_avx2)
 	const int32_t two = (uint16_t)(x[0] - 128) |
-		(int32_t)((uint32_t)(uint16_t)(x[1] - 128) << 16);
+			    (int32_t)((uint32_t)(uint16_t)(x[1] - 128) << 16);
 
-	return acc +
-		(vi)_mm256_madd_epi16(_mm256_set1_epi32(two),
-			_mm256_cvtepi8_epi16(
-				_mm_loadu_si128((const __m128i *)w)));
+	return acc + (vi)_mm256_madd_epi16(_mm256_set1_epi32(two),
+			     _mm256_cvtepi8_epi16(
+				     _mm_loadu_si128((const __m128i *)w)));
 #else
 	for (int c = 0; c < VR; c++)
 		acc[c] += (x[0] - 128) * w[2 * c] + (x[1] - 128) * w[2 * c + 1];
@@ -61,27 +59,27 @@ VECTOR_INLINE void tile_int8(const struct product *p, const int rows,
 	vi acc[TILE_ROWS][2 * WIDE_PANELS];
 
 	UNROLL for (int r = 0; r < rows; r++)
-	UNROLL for (int v = 0; v < vectors; v++)
-		acc[r][v] = (vi){ 0 };
+		UNROLL for (int v = 0; v < vectors; v++) acc[r][v] = (vi){ 0 };
 	for (size_t i = 0; i < k; i += INT8_GROUP, w += INT8_GROUP * PANEL) {
 		if (panels == 1)
 			__builtin_prefetch(w + 24 * INT8_GROUP * PANEL);
 		if (panels == 1 && INT8_GROUP * PANEL > 64)
 			__builtin_prefetch(w + 24 * INT8_GROUP * PANEL + 64);
 		UNROLL for (int r = 0; r < rows; r++)
-		UNROLL for (int v = 0; v < vectors; v++)
-			acc[r][v] = int8_add(acc[r][v],
-				x + (size_t)r * k + i,
-				w + (size_t)(v / 2) * stride +
-					v % 2 * VR * INT8_GROUP);
+			UNROLL for (int v = 0; v < vectors; v++) acc[r][v] =
+				int8_add(acc[r][v], x + (size_t)r * k + i,
+					w + (size_t)(v / 2) * stride +
+						v % 2 * VR * INT8_GROUP);
 	}
-	UNROLL for (int v = 0; v < vectors; v++) {
+	UNROLL for (int v = 0; v < vectors; v++)
+	{
 		const size_t at = j + (size_t)(v * VR);
 		/* Scales and sums are padded to whole panels. */
 		vr scale = vr_load(p->w->scale + at);
 		vi offset = vi_load(p->w->sum + at) * 128;
 
-		UNROLL for (int r = 0; r < rows; r++) {
+		UNROLL for (int r = 0; r < rows; r++)
+		{
 			vi sum = acc[r][v];
 
 			if (INT8_GROUP == 4)

@@ -26,37 +26,81 @@
  * the body sees a constant. */
 #if TILE_ROWS == 12
 #define TILE_SWITCH(rows, call) \
-	switch (rows) { \
-	case 1: call(1); break; \
-	case 2: call(2); break; \
-	case 3: call(3); break; \
-	case 4: call(4); break; \
-	case 5: call(5); break; \
-	case 6: call(6); break; \
-	case 7: call(7); break; \
-	case 8: call(8); break; \
-	case 9: call(9); break; \
-	case 10: call(10); break; \
-	case 11: call(11); break; \
-	default: call(12); break; \
+	switch (rows) {         \
+	case 1:                 \
+		call(1);        \
+		break;          \
+	case 2:                 \
+		call(2);        \
+		break;          \
+	case 3:                 \
+		call(3);        \
+		break;          \
+	case 4:                 \
+		call(4);        \
+		break;          \
+	case 5:                 \
+		call(5);        \
+		break;          \
+	case 6:                 \
+		call(6);        \
+		break;          \
+	case 7:                 \
+		call(7);        \
+		break;          \
+	case 8:                 \
+		call(8);        \
+		break;          \
+	case 9:                 \
+		call(9);        \
+		break;          \
+	case 10:                \
+		call(10);       \
+		break;          \
+	case 11:                \
+		call(11);       \
+		break;          \
+	default:                \
+		call(12);       \
+		break;          \
 	}
 #elif TILE_ROWS == 6
 #define TILE_SWITCH(rows, call) \
-	switch (rows) { \
-	case 1: call(1); break; \
-	case 2: call(2); break; \
-	case 3: call(3); break; \
-	case 4: call(4); break; \
-	case 5: call(5); break; \
-	default: call(6); break; \
+	switch (rows) {         \
+	case 1:                 \
+		call(1);        \
+		break;          \
+	case 2:                 \
+		call(2);        \
+		break;          \
+	case 3:                 \
+		call(3);        \
+		break;          \
+	case 4:                 \
+		call(4);        \
+		break;          \
+	case 5:                 \
+		call(5);        \
+		break;          \
+	default:                \
+		call(6);        \
+		break;          \
 	}
 #else
 #define TILE_SWITCH(rows, call) \
-	switch (rows) { \
-	case 1: call(1); break; \
-	case 2: call(2); break; \
-	case 3: call(3); break; \
-	default: call(4); break; \
+	switch (rows) {         \
+	case 1:                 \
+		call(1);        \
+		break;          \
+	case 2:                 \
+		call(2);        \
+		break;          \
+	case 3:                 \
+		call(3);        \
+		break;          \
+	default:                \
+		call(4);        \
+		break;          \
 	}
 #endif
 

@@ -18,13 +18,13 @@ static void forward(const struct cell_step *s)
 		real *h1 = s->after[0] + row * s->ld_state;
 
 		for (size_t j = 0; j < n; j += VR) {
-			vr reset = vr_sigmoid(
-				vr_get(g, j, n) + vr_get(p, j, n));
+			vr reset =
+				vr_sigmoid(vr_get(g, j, n) + vr_get(p, j, n));
 			vr keep = vr_sigmoid(
 				vr_get(g + n, j, n) + vr_get(p + n, j, n));
-			vr fresh = vr_tanh(vr_fma(reset,
-				vr_get(p + 2 * n, j, n),
-				vr_get(g + 2 * n, j, n)));
+			vr fresh =
+				vr_tanh(vr_fma(reset, vr_get(p + 2 * n, j, n),
+					vr_get(g + 2 * n, j, n)));
 			vr h = vr_get(h0, j, n);
 
 			vr_put(h1, vr_fma(keep, h - fresh, fresh), j, n);
@@ -51,10 +51,10 @@ static void backward(const struct cell_step *s)
 			vr fresh = vr_get(g + 2 * n, j, n);
 			vr d = vr_get(dh, j, n);
 			vr d_fresh = d * (1 - keep) * (1 - fresh * fresh);
-			vr d_reset = d_fresh * vr_get(p + 2 * n, j, n) *
-				reset * (1 - reset);
+			vr d_reset = d_fresh * vr_get(p + 2 * n, j, n) * reset *
+				     (1 - reset);
 			vr d_keep = d * (vr_get(h0, j, n) - fresh) * keep *
-				(1 - keep);
+				    (1 - keep);
 
 			vr_put(g, d_reset, j, n);
 			vr_put(p, d_reset, j, n);

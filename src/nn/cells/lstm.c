@@ -60,8 +60,8 @@ static void backward(const struct cell_step *s)
 
 			vr_put(g, e * cell * in * (1 - in), j, n);
 			vr_put(g + n,
-				e * vr_get(c0, j, n) * forget * (1 - forget),
-				j, n);
+				e * vr_get(c0, j, n) * forget * (1 - forget), j,
+				n);
 			vr_put(g + 2 * n, e * in * (1 - cell * cell), j, n);
 			vr_put(g + 3 * n, d * t * out * (1 - out), j, n);
 			vr_put(dh, (vr){ 0 }, j, n);

@@ -1,0 +1,29 @@
+/* What config_rows.c tells config.c: the options' storage and their table. */
+#ifndef APP_CONFIG_ROWS_H
+#define APP_CONFIG_ROWS_H
+
+#include "app/config.h"
+
+struct config_values {
+	char *config;
+	bool help, print;
+	char *address;
+	uint64_t port, max_connections, max_per_address;
+	uint64_t max_header, max_url, max_body, max_body_total, max_length;
+	uint64_t header_timeout, body_timeout, idle_timeout, write_timeout;
+	uint64_t queue_timeout, run_timeout, heartbeat, drain_timeout;
+	uint64_t workers, max_jobs;
+	struct option_list cors_origins, hosts;
+	bool allow_anonymous;
+	char *models_dir, *models_default;
+	int store, durability, weights;
+	char *sessions_path;
+	uint64_t sessions_max, sessions_ttl;
+	uint64_t threads, slots, batch, chunk, queue;
+	int log_level, log_format;
+};
+
+extern const struct option config_rows[];
+extern const size_t config_n_rows;
+
+#endif
