@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define STATE_KEY "unrolld_training"
 #define MAX_SAMPLE_TEXT (16u << 20)
@@ -594,6 +595,24 @@ static int check_writable(const char *path, struct error *err)
 	return 0;
 }
 
+/* Saving must not replace what is being read. */
+static int check_not_a_text(const struct run *r, struct error *err)
+{
+	struct stat output, text;
+
+	if (stat(r->o.output, &output) < 0)
+		return 0;
+	for (size_t i = 0; i < r->texts.n; i++)
+		if (stat(r->texts.items[i], &text) == 0 &&
+			text.st_dev == output.st_dev &&
+			text.st_ino == output.st_ino)
+			return error_set_param(err, ERROR_INVALID, "output",
+				"-o %s is the text itself, expected another "
+				"file",
+				r->o.output);
+	return 0;
+}
+
 /* Names that would else be looked up only after a long text was read. */
 static int check_names(const struct run *r, struct error *err)
 {
@@ -612,7 +631,8 @@ static int run_train(struct run *r, struct error *err)
 	r->state_path = state_path(r->o.output);
 	if (!r->state_path)
 		return error_set_memory(err, "path", strlen(r->o.output));
-	if (check_writable(r->o.output, err) < 0)
+	if (check_not_a_text(r, err) < 0 ||
+		check_writable(r->o.output, err) < 0)
 		return -1;
 	if (r->o.resume && prepare_resume(r, err) < 0)
 		return -1;

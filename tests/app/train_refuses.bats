@@ -82,6 +82,13 @@ fails() {
 	fi
 }
 
+@test "an output that is the text" {
+	cp text copy
+	ln -s copy link
+	fails 1 "-o link is the text itself" -- text copy -o link
+	cmp text copy
+}
+
 @test "unknown names, each with what is known" {
 	fails 2 "--preset is 'huge', expected min-char-rnn, char-rnn" -- \
 		text -o m.safetensors --preset huge
