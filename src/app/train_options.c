@@ -212,9 +212,9 @@ static const struct preset presets[] = {
 	{ "small", { { NULL } } },
 	{ "best", { { "hidden", "480" }, { "batch", "32" },
 			  { "seq-length", "100" }, { "decay2", "0.99" },
-			  { "dropout", "0.5" }, { "dropout-hidden", "0.2" },
-			  { "weight-decay", "0.01" }, { "averaging", "0.999" },
-			  { "epochs", "30" }, { "early-stop", "0.03" } } },
+			  { "dropout", "0.5" }, { "weight-decay", "0.01" },
+			  { "averaging", "0.999" }, { "epochs", "16" },
+			  { "early-stop", "0.03" } } },
 };
 
 static const struct preset *preset_find(const char *name)
