@@ -155,6 +155,7 @@ void backend_reload(struct backend *b, const struct config *c)
 	else
 		load_directory(b, c->models_dir);
 	unload_vanished(b);
+	engine_forget(b->engine);
 }
 
 void backend_example(const struct backend *b, char *out, size_t size)

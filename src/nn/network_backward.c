@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#define OUTPUT_UNIT 24 /* rows of a weight gradient: whole tiles to a member \
-			*/
+/* Rows of a weight gradient go to a member by whole tiles. */
+#define OUTPUT_UNIT 24
 
 /* d_above = what the output layer sends to the top layer's h. */
 static void from_output(struct network *n, const struct network_chunk *c,
