@@ -201,7 +201,9 @@ static int open_model(struct run *r, struct error *err)
 	return 0;
 }
 
-/* Early stopping's text is the end of the training text. */
+/* Early stopping's text is the end of each training stream: pieces from all
+ * over. The end of the whole text is often one work by itself, and what is not
+ * trained on there is missed in the validation that follows it. */
 static int hold_out(struct run *r, struct error *err)
 {
 	const size_t held = r->validation.end - r->validation.begin;
@@ -213,7 +215,7 @@ static int hold_out(struct run *r, struct error *err)
 			"early-stop is %g, but it needs --validation-split "
 			"tail",
 			r->o.early_stop);
-	if (streams_split(&rest, r->o.batch, r->o.seq_length, SPLIT_TAIL,
+	if (streams_split(&rest, r->o.batch, r->o.seq_length, SPLIT_STREAM,
 		    r->o.early_stop, &r->training, &r->stopping, err) < 0)
 		return -1;
 	if (!streams_steps(&r->stopping))

@@ -49,8 +49,8 @@ static const struct option rows[] = {
 		.choices = "tail|stream",
 		.help = "hold out the end of the text, or of each stream" },
 	{ "early-stop", OPTION_DOUBLE, AT(early_stop), "0", "0", "0.5",
-		.help = "ship the weights that are best on this share of the "
-			"training text, itself not trained on; 0: the last" },
+		.help = "ship the weights that are best on this share of each "
+			"training stream, itself not trained on; 0: the last" },
 	{ "patience", OPTION_UINT, AT(patience), "5", "1", "1000000",
 		.help = "with early-stop: epochs without a better result "
 			"before stopping" },
@@ -213,8 +213,7 @@ static const struct preset presets[] = {
 	{ "best", { { "hidden", "480" }, { "batch", "32" },
 			  { "seq-length", "100" }, { "decay2", "0.99" },
 			  { "dropout", "0.5" }, { "weight-decay", "0.01" },
-			  { "averaging", "0.999" }, { "epochs", "16" },
-			  { "early-stop", "0.03" } } },
+			  { "averaging", "0.999" }, { "epochs", "10" } } },
 };
 
 static const struct preset *preset_find(const char *name)
