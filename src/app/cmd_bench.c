@@ -3,6 +3,7 @@
  * engine's do: evenly, and a lone one among all of them. */
 #include "app/cmd.h"
 
+#include "app/command_line.h"
 #include "app/bench.h"
 #include "base/options.h"
 #include "base/team.h"
@@ -198,49 +199,41 @@ static int run(const struct bench_command_options *o, const char *path,
 	return rc;
 }
 
-static void help(const struct options *table)
-{
-	struct buf b;
+static const char about[] =
+	"usage: unrolld bench [MODEL] [OPTION...]\n"
+	"\n"
+	"Steps a model and prints how fast, beside the machine's own "
+	"limits.\n";
 
-	puts("usage: unrolld bench [MODEL] [OPTION...]\n"
-	     "\n"
-	     "Steps a model and prints how fast, beside the machine's own "
-	     "limits.\n");
-	buf_init(&b, 1 << 16);
-	if (options_print_help(table, &b) == 0)
-		fputs(b.data, stdout);
-	buf_release(&b);
+static int check_usage(
+	const void *values, const struct option_list *args, struct error *err)
+{
+	(void)values;
+	if (args->n <= 1)
+		return 0;
+	return error_set(err, ERROR_INVALID,
+		"%zu models named, expected one at most", args->n);
+}
+
+static int run_command(const struct options *table, const void *values,
+	const struct option_list *args, struct error *err)
+{
+	(void)table;
+	return run(values, args->n ? args->items[0] : NULL, err);
 }
 
 int cmd_bench(int argc, char **argv)
 {
-	struct option_list args = { 0 };
 	struct bench_command_options o;
-	struct options table;
-	struct error err = { 0 };
-	int rc = CMD_USAGE;
 
-	if (options_init(
-		    &table, rows, sizeof(rows) / sizeof(rows[0]), &o, &err) < 0)
-		goto out;
-	if (options_parse_arguments(&table, argc, argv, &args, &err) < 0)
-		goto out_table;
-	if (o.help) {
-		help(&table);
-		rc = CMD_OK;
-	} else if (args.n > 1) {
-		error_set(&err, ERROR_INVALID,
-			"%zu models named, expected one at most", args.n);
-	} else {
-		rc = run(&o, args.n ? args.items[0] : NULL, &err) < 0
-			     ? CMD_FAILED
-			     : CMD_OK;
-	}
-out_table:
-	option_list_release(&args);
-	options_release(&table);
-out:
-	if (rc != CMD_OK)
-		fprintf(stderr, "unrolld bench: %s\n", err.message);
-	return rc;
+	return command_line_run(
+		&(struct command_line){ .name = "bench",
+			.about = about,
+			.rows = rows,
+			.n_rows = sizeof(rows) / sizeof(rows[0]),
+			.values = &o,
+			.help = &o.help,
+			.check = check_usage,
+			.run = run_command },
+		argc, argv);
 }

@@ -1,6 +1,7 @@
 /* `unrolld eval`: how well a model predicts a text. */
 #include "app/cmd.h"
 
+#include "app/command_line.h"
 #include "app/model_file.h"
 #include "base/options.h"
 #include "nn/checkpoint.h"
@@ -155,59 +156,53 @@ static void print(const struct eval *e)
 	json_decref(line);
 }
 
-static void help(const struct options *table)
-{
-	struct buf b;
+static const char about[] =
+	"usage: unrolld eval MODEL TEXT... [OPTION...]\n"
+	"\n"
+	"Prints a model's mean cross-entropy on texts (- is standard "
+	"input), its state\n"
+	"carried from the first token to the last.\n";
 
-	puts("usage: unrolld eval MODEL TEXT... [OPTION...]\n"
-	     "\n"
-	     "Prints a model's mean cross-entropy on texts (- is standard "
-	     "input), its state\n"
-	     "carried from the first token to the last.\n");
-	buf_init(&b, 1 << 16);
-	if (options_print_help(table, &b) == 0)
-		fputs(b.data, stdout);
-	buf_release(&b);
+static int check_usage(
+	const void *values, const struct option_list *args, struct error *err)
+{
+	(void)values;
+	if (args->n >= 2)
+		return 0;
+	return error_set(err, ERROR_INVALID,
+		"%s named; usage: unrolld eval MODEL TEXT...",
+		args->n ? "no text" : "no model");
 }
 
-int cmd_eval(int argc, char **argv)
+static int run_command(const struct options *table, const void *values,
+	const struct option_list *args, struct error *err)
 {
-	struct option_list args = { 0 };
-	struct options table;
-	struct error err = { 0 };
-	struct eval e = { 0 };
-	int rc = CMD_USAGE;
+	struct eval e = { .o = *(const struct eval_options *)values };
+	int rc;
 
-	if (options_init(&table, rows, sizeof(rows) / sizeof(rows[0]), &e.o,
-		    &err) < 0)
-		goto out;
-	if (options_parse_arguments(&table, argc, argv, &args, &err) < 0)
-		goto out_table;
-	if (e.o.help) {
-		help(&table);
-		rc = CMD_OK;
-		goto out_table;
-	}
-	if (args.n < 2) {
-		error_set(&err, ERROR_INVALID,
-			"%s named; usage: unrolld eval MODEL TEXT...",
-			args.n ? "no text" : "no model");
-		goto out_table;
-	}
-	rc = CMD_FAILED;
-	if (run(&e, args.items[0], args.items + 1, args.n - 1, &err) == 0) {
+	(void)table;
+	rc = run(&e, args->items[0], args->items + 1, args->n - 1, err);
+	if (rc == 0)
 		print(&e);
-		rc = CMD_OK;
-	}
 	team_close(e.team);
 	corpus_release(&e.corpus);
 	tokenizer_unref(e.tokenizer);
 	checkpoint_release(&e.model);
-out_table:
-	option_list_release(&args);
-	options_release(&table);
-out:
-	if (rc != CMD_OK)
-		fprintf(stderr, "unrolld eval: %s\n", err.message);
 	return rc;
+}
+
+int cmd_eval(int argc, char **argv)
+{
+	struct eval_options o;
+
+	return command_line_run(
+		&(struct command_line){ .name = "eval",
+			.about = about,
+			.rows = rows,
+			.n_rows = sizeof(rows) / sizeof(rows[0]),
+			.values = &o,
+			.help = &o.help,
+			.check = check_usage,
+			.run = run_command },
+		argc, argv);
 }

@@ -1,6 +1,7 @@
 /* `unrolld export`: a model's weights for PyTorch. */
 #include "app/cmd.h"
 
+#include "app/command_line.h"
 #include "app/model_file.h"
 #include "base/file.h"
 #include "base/options.h"
@@ -29,31 +30,6 @@ static const struct option rows[] = {
 	{ "dtype", OPTION_ENUM, AT(dtype), "f32", .choices = "f32|bf16|f16",
 		.help = "of the tensors written" },
 };
-
-static void help(const struct options *table)
-{
-	struct buf b;
-
-	puts("usage: unrolld export MODEL -o FILE.safetensors [OPTION...]\n"
-	     "\n"
-	     "Writes the weights alone, as a state dict that loads with "
-	     "strict=True into\n"
-	     "\n"
-	     "  class Model(nn.Module):\n"
-	     "      def __init__(self):\n"
-	     "          super().__init__()\n"
-	     "          self.embedding = nn.Embedding(V, E)  # not for "
-	     "one-hot input\n"
-	     "          self.rnn = nn.LSTM(E, H, L)          # or RNN, GRU; "
-	     "one-hot: (V, H, L)\n"
-	     "          self.output = nn.Linear(H, V)\n"
-	     "\n"
-	     "A tied output is written as output.weight, too.\n");
-	buf_init(&b, 1 << 16);
-	if (options_print_help(table, &b) == 0)
-		fputs(b.data, stdout);
-	buf_release(&b);
-}
 
 /* Written twice when it is tied: as itself and as the output. */
 static int put_tensor(struct safetensors_writer *w, const struct parameters *p,
@@ -175,9 +151,11 @@ static int run(
 	return failed;
 }
 
-static int check_usage(const struct export_options *o,
-	const struct option_list *args, struct error *err)
+static int check_usage(
+	const void *values, const struct option_list *args, struct error *err)
 {
+	const struct export_options *o = values;
+
 	if (args->n != 1)
 		return error_set(err, ERROR_INVALID,
 			"%zu models named, expected one; usage: unrolld export "
@@ -190,30 +168,42 @@ static int check_usage(const struct export_options *o,
 	return 0;
 }
 
+static const char about[] =
+	"usage: unrolld export MODEL -o FILE.safetensors [OPTION...]\n"
+	"\n"
+	"Writes the weights alone, as a state dict that loads with "
+	"strict=True into\n"
+	"\n"
+	"  class Model(nn.Module):\n"
+	"      def __init__(self):\n"
+	"          super().__init__()\n"
+	"          self.embedding = nn.Embedding(V, E)  # not for "
+	"one-hot input\n"
+	"          self.rnn = nn.LSTM(E, H, L)          # or RNN, GRU; "
+	"one-hot: (V, H, L)\n"
+	"          self.output = nn.Linear(H, V)\n"
+	"\n"
+	"A tied output is written as output.weight, too.\n";
+
+static int run_command(const struct options *table, const void *values,
+	const struct option_list *args, struct error *err)
+{
+	(void)table;
+	return run(values, args->items[0], err);
+}
+
 int cmd_export(int argc, char **argv)
 {
-	struct option_list args = { 0 };
 	struct export_options o;
-	struct options table;
-	struct error err = { 0 };
-	int rc = CMD_USAGE;
 
-	if (options_init(
-		    &table, rows, sizeof(rows) / sizeof(rows[0]), &o, &err) < 0)
-		goto out;
-	if (options_parse_arguments(&table, argc, argv, &args, &err) < 0)
-		goto out_table;
-	if (o.help) {
-		help(&table);
-		rc = CMD_OK;
-	} else if (check_usage(&o, &args, &err) == 0) {
-		rc = run(&o, args.items[0], &err) < 0 ? CMD_FAILED : CMD_OK;
-	}
-out_table:
-	option_list_release(&args);
-	options_release(&table);
-out:
-	if (rc != CMD_OK)
-		fprintf(stderr, "unrolld export: %s\n", err.message);
-	return rc;
+	return command_line_run(
+		&(struct command_line){ .name = "export",
+			.about = about,
+			.rows = rows,
+			.n_rows = sizeof(rows) / sizeof(rows[0]),
+			.values = &o,
+			.help = &o.help,
+			.check = check_usage,
+			.run = run_command },
+		argc, argv);
 }

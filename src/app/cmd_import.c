@@ -1,6 +1,7 @@
 /* `unrolld import`: weights from PyTorch or char-rnn become a model. */
 #include "app/cmd.h"
 
+#include "app/command_line.h"
 #include "app/import.h"
 #include "app/model_file.h"
 #include "base/options.h"
@@ -40,50 +41,6 @@ static const struct option rows[] = {
 	{ "dtype", OPTION_ENUM, AT(dtype), "f32", .choices = "f32|bf16|f16",
 		.help = "of the tensors written" },
 };
-
-static void help(const struct options *table)
-{
-	struct buf b;
-
-	puts("usage: unrolld import WEIGHTS.safetensors -o MODEL "
-	     "--vocab FILE [OPTION...]\n"
-	     "\n"
-	     "Makes a model of weights trained elsewhere. The architecture "
-	     "follows from the\n"
-	     "shapes; every tensor must have a place in it. F64, F32, BF16 "
-	     "and F16 are read.\n");
-	buf_init(&b, 1 << 16);
-	if (options_print_help(table, &b) == 0)
-		fputs(b.data, stdout);
-	buf_release(&b);
-	puts("\n"
-	     "Layout pytorch: an nn.RNN, nn.LSTM or nn.GRU of any name (rnn., "
-	     "lstm., …):\n"
-	     "  rnn.weight_ih_l0 rnn.weight_hh_l0 rnn.bias_ih_l0 "
-	     "rnn.bias_hh_l0, …_l1, …\n"
-	     "  embedding.weight or encoder.weight   [V,E]; without it the "
-	     "input is one-hot\n"
-	     "  output.weight or decoder.weight      [V,H]; tied when absent "
-	     "or equal to the\n"
-	     "                                       embedding\n"
-	     "  output.bias or decoder.bias          [V]\n"
-	     "Biases that are absent are 0. An nn.RNN is taken to be tanh.\n"
-	     "\n"
-	     "Layout char-rnn: its lstm (gates i f o g) or rnn, one-hot "
-	     "input, under the names\n"
-	     "that it gives its modules, layers from 1:\n"
-	     "  i2h_1.weight [4H,V]  i2h_1.bias  h2h_1.weight [4H,H]  "
-	     "h2h_1.bias, i2h_2…\n"
-	     "  decoder.weight [V,H]  decoder.bias [V]\n"
-	     "Its gru is refused: it resets the state before the recurrent "
-	     "product, which no\n"
-	     "weights of ours compute.\n"
-	     "\n"
-	     "The vocabulary file is a JSON array of strings, a JSON object "
-	     "{token: id}, or a\n"
-	     "text with a token a line, where \\n \\r \\t \\b \\0 \\\\ "
-	     "\\uXXXX \\u{X} are escapes.");
-}
 
 static int make_model(const struct import_options *o,
 	const struct safetensors *file, const char *path,
@@ -184,9 +141,11 @@ out:
 	return failed;
 }
 
-static int check_usage(const struct import_options *o,
-	const struct option_list *args, struct error *err)
+static int check_usage(
+	const void *values, const struct option_list *args, struct error *err)
 {
+	const struct import_options *o = values;
+
 	if (args->n != 1)
 		return error_set(err, ERROR_INVALID,
 			"%zu files named, expected one; usage: unrolld import "
@@ -199,30 +158,34 @@ static int check_usage(const struct import_options *o,
 	return 0;
 }
 
+static const char about[] =
+	"usage: unrolld import WEIGHTS.safetensors -o MODEL "
+	"--vocab FILE [OPTION...]\n"
+	"\n"
+	"Makes a model of weights trained elsewhere. The architecture "
+	"follows from the\n"
+	"shapes; every tensor must have a place in it. F64, F32, BF16 "
+	"and F16 are read.\n";
+
+static int run_command(const struct options *table, const void *values,
+	const struct option_list *args, struct error *err)
+{
+	(void)table;
+	return run(values, args->items[0], err);
+}
+
 int cmd_import(int argc, char **argv)
 {
-	struct option_list args = { 0 };
 	struct import_options o;
-	struct options table;
-	struct error err = { 0 };
-	int rc = CMD_USAGE;
 
-	if (options_init(
-		    &table, rows, sizeof(rows) / sizeof(rows[0]), &o, &err) < 0)
-		goto out;
-	if (options_parse_arguments(&table, argc, argv, &args, &err) < 0)
-		goto out_table;
-	if (o.help) {
-		help(&table);
-		rc = CMD_OK;
-	} else if (check_usage(&o, &args, &err) == 0) {
-		rc = run(&o, args.items[0], &err) < 0 ? CMD_FAILED : CMD_OK;
-	}
-out_table:
-	option_list_release(&args);
-	options_release(&table);
-out:
-	if (rc != CMD_OK)
-		fprintf(stderr, "unrolld import: %s\n", err.message);
-	return rc;
+	return command_line_run(
+		&(struct command_line){ .name = "import",
+			.about = about,
+			.rows = rows,
+			.n_rows = sizeof(rows) / sizeof(rows[0]),
+			.values = &o,
+			.help = &o.help,
+			.check = check_usage,
+			.run = run_command },
+		argc, argv);
 }

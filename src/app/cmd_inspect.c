@@ -1,6 +1,7 @@
 /* `unrolld inspect`: what a checkpoint holds. */
 #include "app/cmd.h"
 
+#include "app/command_line.h"
 #include "app/model_file.h"
 #include "base/options.h"
 
@@ -180,19 +181,6 @@ static void print_text(const struct inspection *i, bool tensors)
 		print_tensors(i);
 }
 
-static void help(const struct options *table)
-{
-	struct buf b;
-
-	puts("usage: unrolld inspect MODEL [OPTION...]\n"
-	     "\n"
-	     "Checks a checkpoint wholly and prints what it holds.\n");
-	buf_init(&b, 1 << 16);
-	if (options_print_help(table, &b) == 0)
-		fputs(b.data, stdout);
-	buf_release(&b);
-}
-
 static int run(
 	const struct inspect_options *o, const char *path, struct error *err)
 {
@@ -209,35 +197,37 @@ static int run(
 	return failed;
 }
 
+static const char about[] =
+	"usage: unrolld inspect MODEL [OPTION...]\n"
+	"\n"
+	"Checks a checkpoint wholly and prints what it holds.\n";
+
+static int check_usage(
+	const void *values, const struct option_list *args, struct error *err)
+{
+	(void)values;
+	return command_line_one(args, "models", "unrolld inspect MODEL", err);
+}
+
+static int run_command(const struct options *table, const void *values,
+	const struct option_list *args, struct error *err)
+{
+	(void)table;
+	return run(values, args->items[0], err);
+}
+
 int cmd_inspect(int argc, char **argv)
 {
-	struct option_list args = { 0 };
 	struct inspect_options o;
-	struct options table;
-	struct error err = { 0 };
-	int rc = CMD_USAGE;
 
-	if (options_init(
-		    &table, rows, sizeof(rows) / sizeof(rows[0]), &o, &err) < 0)
-		goto out;
-	if (options_parse_arguments(&table, argc, argv, &args, &err) < 0)
-		goto out_table;
-	if (o.help) {
-		help(&table);
-		rc = CMD_OK;
-	} else if (args.n != 1) {
-		error_set(&err, ERROR_INVALID,
-			"%zu models named, expected one; usage: unrolld "
-			"inspect MODEL",
-			args.n);
-	} else {
-		rc = run(&o, args.items[0], &err) < 0 ? CMD_FAILED : CMD_OK;
-	}
-out_table:
-	option_list_release(&args);
-	options_release(&table);
-out:
-	if (rc != CMD_OK)
-		fprintf(stderr, "unrolld inspect: %s\n", err.message);
-	return rc;
+	return command_line_run(
+		&(struct command_line){ .name = "inspect",
+			.about = about,
+			.rows = rows,
+			.n_rows = sizeof(rows) / sizeof(rows[0]),
+			.values = &o,
+			.help = &o.help,
+			.check = check_usage,
+			.run = run_command },
+		argc, argv);
 }

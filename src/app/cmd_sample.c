@@ -1,6 +1,7 @@
 /* `unrolld sample`: text from a checkpoint, streamed to standard output. */
 #include "app/cmd.h"
 
+#include "app/command_line.h"
 #include "app/model_file.h"
 #include "app/text_sampler.h"
 #include "base/file.h"
@@ -150,63 +151,51 @@ static int run(const char *path, const struct sample_options *o, uint64_t seed,
 	return rc;
 }
 
-static void help(const struct options *table)
-{
-	struct buf b;
+static const char about[] = "usage: unrolld sample MODEL [OPTION...]\n"
+			    "\n"
+			    "Generates text from a checkpoint, as it comes.\n";
 
-	puts("usage: unrolld sample MODEL [OPTION...]\n"
-	     "\n"
-	     "Generates text from a checkpoint, as it comes.\n");
-	buf_init(&b, 1 << 16);
-	if (options_print_help(table, &b) == 0)
-		fputs(b.data, stdout);
-	buf_release(&b);
+static int check_usage(
+	const void *values, const struct option_list *args, struct error *err)
+{
+	const struct sample_options *o = values;
+
+	if (command_line_one(args, "models", "unrolld sample MODEL", err) < 0)
+		return -1;
+	if (!o->prompt || !o->prompt_file)
+		return 0;
+	return error_set(err, ERROR_INVALID,
+		"--prompt and --prompt-file exclude each other");
+}
+
+static int run_command(const struct options *table, const void *values,
+	const struct option_list *args, struct error *err)
+{
+	const struct sample_options *o = values;
+	uint64_t seed = o->seed;
+
+	if (!options_source(table, "seed")) {
+		seed = rng_entropy();
+		fprintf(stderr, "seed %" PRIu64 "\n", seed);
+	}
+	if (run(args->items[0], o, seed, err) < 0)
+		return -1;
+	puts("");
+	return 0;
 }
 
 int cmd_sample(int argc, char **argv)
 {
-	struct option_list args = { 0 };
 	struct sample_options o;
-	struct options table;
-	struct error err = { 0 };
-	uint64_t seed;
-	int rc = CMD_USAGE;
 
-	if (options_init(
-		    &table, rows, sizeof(rows) / sizeof(rows[0]), &o, &err) < 0)
-		goto out;
-	if (options_parse_arguments(&table, argc, argv, &args, &err) < 0)
-		goto out_table;
-	if (o.help) {
-		help(&table);
-		rc = CMD_OK;
-		goto out_table;
-	}
-	if (args.n != 1) {
-		error_set(&err, ERROR_INVALID,
-			"%zu models named, expected one; usage: unrolld sample "
-			"MODEL",
-			args.n);
-		goto out_table;
-	}
-	if (o.prompt && o.prompt_file) {
-		error_set(&err, ERROR_INVALID,
-			"--prompt and --prompt-file exclude each other");
-		goto out_table;
-	}
-	seed = o.seed;
-	if (!options_source(&table, "seed")) {
-		seed = rng_entropy();
-		fprintf(stderr, "seed %" PRIu64 "\n", seed);
-	}
-	rc = run(args.items[0], &o, seed, &err) < 0 ? CMD_FAILED : CMD_OK;
-	if (rc == CMD_OK)
-		puts("");
-out_table:
-	option_list_release(&args);
-	options_release(&table);
-out:
-	if (rc != CMD_OK)
-		fprintf(stderr, "unrolld sample: %s\n", err.message);
-	return rc;
+	return command_line_run(
+		&(struct command_line){ .name = "sample",
+			.about = about,
+			.rows = rows,
+			.n_rows = sizeof(rows) / sizeof(rows[0]),
+			.values = &o,
+			.help = &o.help,
+			.check = check_usage,
+			.run = run_command },
+		argc, argv);
 }
