@@ -158,6 +158,35 @@ static int check_usage(
 	return 0;
 }
 
+static const char details[] =
+	"\n"
+	"Layout pytorch: an nn.RNN, nn.LSTM or nn.GRU of any name (rnn., "
+	"lstm., …):\n"
+	"  rnn.weight_ih_l0 rnn.weight_hh_l0 rnn.bias_ih_l0 "
+	"rnn.bias_hh_l0, …_l1, …\n"
+	"  embedding.weight or encoder.weight   [V,E]; without it the "
+	"input is one-hot\n"
+	"  output.weight or decoder.weight      [V,H]; tied when absent "
+	"or equal to the\n"
+	"                                       embedding\n"
+	"  output.bias or decoder.bias          [V]\n"
+	"Biases that are absent are 0. An nn.RNN is taken to be tanh.\n"
+	"\n"
+	"Layout char-rnn: its lstm (gates i f o g) or rnn, one-hot "
+	"input, under the names\n"
+	"that it gives its modules, layers from 1:\n"
+	"  i2h_1.weight [4H,V]  i2h_1.bias  h2h_1.weight [4H,H]  "
+	"h2h_1.bias, i2h_2…\n"
+	"  decoder.weight [V,H]  decoder.bias [V]\n"
+	"Its gru is refused: it resets the state before the recurrent "
+	"product, which no\n"
+	"weights of ours compute.\n"
+	"\n"
+	"The vocabulary file is a JSON array of strings, a JSON object "
+	"{token: id}, or a\n"
+	"text with a token a line, where \\n \\r \\t \\b \\0 \\\\ "
+	"\\uXXXX \\u{X} are escapes.";
+
 static const char about[] =
 	"usage: unrolld import WEIGHTS.safetensors -o MODEL "
 	"--vocab FILE [OPTION...]\n"
@@ -181,6 +210,7 @@ int cmd_import(int argc, char **argv)
 	return command_line_run(
 		&(struct command_line){ .name = "import",
 			.about = about,
+			.details = details,
 			.rows = rows,
 			.n_rows = sizeof(rows) / sizeof(rows[0]),
 			.values = &o,

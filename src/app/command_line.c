@@ -14,6 +14,8 @@ static void print_help(const struct command_line *c, const struct options *o)
 	if (options_print_help(o, &b) == 0)
 		fputs(b.data, stdout);
 	buf_release(&b);
+	if (c->details)
+		puts(c->details);
 }
 
 static int act(const struct command_line *c, const struct options *table,

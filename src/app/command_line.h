@@ -8,6 +8,7 @@
 struct command_line {
 	const char *name;	   /* "inspect" */
 	const char *about;	   /* what --help says above the options */
+	const char *details;	   /* and below them, or NULL */
 	const struct option *rows; /* [n_rows]; one is `help` */
 	size_t n_rows;
 	void *values;	  /* the struct that the rows fill */
