@@ -221,7 +221,7 @@ static int print_double(
 	double v = *(const double *)field;
 	char text[32];
 
-	for (int digits = 1; digits <= 17; digits++) {
+	for (int digits = 6; digits <= 17; digits++) {
 		snprintf(text, sizeof(text), "%.*g", digits, v);
 		if (strtod(text, NULL) == v)
 			break;
