@@ -168,12 +168,13 @@ VECTOR_INLINE vr vr_rsqrt(vr a)
 	vr half = a * vr_set(-0.5f);
 	vr y = (vr)(0x5f375a86 - ((vi)a >> 1));
 
-	for (int i = 0; i < 3; i++) {
+	/* 3.4e-2, 1.8e-3, 4.7e-6 … */
+	for (int i = 0; i < 2; i++) {
 		vr slope = vr_fma(half * y, y, vr_set(1.5f));
 
 		y *= slope;
 	}
-	/* A last step on the residual keeps its low bits. */
+	/* … and a last step, on the residual, keeps the low bits. */
 	return vr_fma(y, vr_fma(half * y, y, vr_set(0.5f)), y);
 #endif
 }

@@ -56,8 +56,7 @@ static void outer_pack_g(
 	size_t depth, const real *g, size_t ldg, size_t rows, real *out)
 {
 	for (size_t i = 0; i < depth; i++)
-		for (size_t r = 0; r < rows; r++)
-			out[i * rows + r] = g[i * ldg + r];
+		vr_put(out + i * rows, vr_get(g + i * ldg, 0, rows), 0, rows);
 }
 
 #define OUTER_TILE(R)                                                  \

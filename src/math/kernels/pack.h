@@ -5,24 +5,31 @@
 #include "math/kernels.h"
 #include "math/kernels/tile.h"
 
-/* Columns [at, at + VR) of a panel from VR rows of w, each k long. */
+/* VR columns of a panel, `live` of them there, from as many rows of w, each k
+ * long; what is not there becomes 0. */
 static void pack_transposed(
 	size_t k, const real *w, size_t ldw, size_t live, real *out)
 {
-	size_t i = 0;
-
-	for (; live >= (size_t)VR && i + VR <= k; i += VR) {
+	for (size_t i = 0; i < k; i += VR) {
 		vr rows[VR];
 
-		UNROLL for (int c = 0; c < VR; c++) rows[c] =
-			vr_load(w + (size_t)c * ldw + i);
+		UNROLL for (size_t c = 0; c < (size_t)VR; c++) rows[c] =
+			c < live ? vr_get(w + c * ldw, i, k) : (vr){ 0 };
 		vr_transpose(rows);
-		UNROLL for (int r = 0; r < VR; r++)
-			vr_store(out + (i + (size_t)r) * PANEL, rows[r]);
+		UNROLL for (size_t r = 0; r < (size_t)VR; r++) if (i + r < k)
+			vr_store(out + (i + r) * PANEL, rows[r]);
 	}
-	for (; i < k; i++)
-		for (size_t c = 0; c < live && c < (size_t)VR; c++)
-			out[i * PANEL + c] = w[c * ldw + i];
+}
+
+/* `live` columns of a row of w; a whole panel by vectors, not by a call. */
+VECTOR_INLINE void pack_row(const real *w, size_t live, real *out)
+{
+	if (live < PANEL) {
+		memcpy(out, w, live * sizeof(real));
+		return;
+	}
+	vr_store(out, vr_load(w));
+	vr_store(out + VR, vr_load(w + VR));
 }
 
 static void pack(struct packed *p, const real *w, size_t ldw, bool transposed,
@@ -37,8 +44,7 @@ static void pack(struct packed *p, const real *w, size_t ldw, bool transposed,
 			pack_transposed(p->k, w + (j + v) * ldw, ldw, live - v,
 				out + v);
 		for (size_t i = 0; !transposed && i < p->k; i++)
-			memcpy(out + i * PANEL, w + i * ldw + j,
-				live * sizeof(real));
+			pack_row(w + i * ldw + j, live, out + i * PANEL);
 	}
 }
 
