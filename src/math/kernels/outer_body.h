@@ -56,7 +56,9 @@ static void outer_pack_g(
 	size_t depth, const real *g, size_t ldg, size_t rows, real *out)
 {
 	for (size_t i = 0; i < depth; i++)
-		vr_put(out + i * rows, vr_get(g + i * ldg, 0, rows), 0, rows);
+		for (size_t r = 0; r < rows; r += VR)
+			vr_put(out + i * rows, vr_get(g + i * ldg, r, rows), r,
+				rows);
 }
 
 #define OUTER_TILE(R)                                                  \
