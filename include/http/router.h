@@ -11,6 +11,7 @@
 #include "http/server.h"
 
 #define ROUTE_MAX_PARAMS 2
+#define ROUTE_BINARY "application/octet-stream"
 #define ROUTE_PARAM_MAX 128 /* bytes of a decoded {part} of a path */
 
 enum route_scope {
@@ -31,7 +32,12 @@ struct route {
 	const char *summary;
 	const struct field *fields; /* [n_fields] of a JSON body, or NULL */
 	size_t n_fields;
+	const struct field *query; /* [n_query] names in the query, for the
+				    * documentation and call_check_query */
+	size_t n_query;
 	bool body_optional;
+	bool binary;	    /* a body may also be ROUTE_BINARY: its fields are
+			     * then in the query */
 	unsigned status;    /* of success, for the documentation */
 	const char *answer; /* content type of success, likewise */
 };
@@ -57,6 +63,10 @@ struct router {
 	struct router_options o; /* lists borrowed */
 	void *ctx;		 /* for handlers */
 };
+
+/* Percent-decode one segment of a path or value of a query, NUL included in
+ * size; -1 when malformed or too long. */
+int router_decode(const char *from, size_t len, char *out, size_t size);
 
 /* The server's begin and complete, with the router as ctx. */
 void router_begin(struct router *r, struct exchange *x);

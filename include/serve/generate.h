@@ -89,8 +89,11 @@ struct generate_event {
 	enum generate_finish finish; /* CHOICE_END */
 	uint32_t token;		     /* TOKEN */
 	uint64_t index;		     /* tokens of this choice so far */
-	uint64_t position;	     /* of the timeline, this one counted */
-	float logprob;		     /* nats, of the unmodified softmax */
+	uint64_t settled;  /* of them, those of whose text nothing is held back
+			    * for a stop string: where to cancel at most, or
+			    * that text is lost to the client */
+	uint64_t position; /* of the timeline, this one counted */
+	float logprob;	   /* nats, of the unmodified softmax */
 	unsigned n_top;
 	const struct generate_top *top; /* [n_top] best first */
 	const char *text;		/* [text_len] not terminated */
@@ -116,6 +119,7 @@ struct generate_result {
 	uint64_t position; /* of the session, or of choice 0's timeline */
 	bool committed;	   /* the session advanced to position */
 	bool kernels_changed;
+	enum session_change session_change; /* what the policy did */
 };
 
 struct generate_request;

@@ -24,7 +24,9 @@ struct registry_entry {
 	char *path;
 	struct model *model;
 	struct tokenizer *tokenizer;
-	uint64_t fingerprint;	     /* of architecture and tensors */
+	uint64_t fingerprint; /* of architecture and tensors */
+	uint64_t shape; /* of architecture and vocabulary: states of models
+			 * of one shape mean the same in each */
 	char fingerprint_text[17];   /* the same in hexadecimal */
 	char system[32];	     /* weights-kernels: same bits if equal */
 	char system_fingerprint[64]; /* fingerprint-weights-kernels */
@@ -64,6 +66,16 @@ struct registry_entry *registry_ref(struct registry_entry *e);
 void registry_unref(struct registry_entry *e); /* NULL is fine */
 /* It was unloaded or replaced: finish with it. Any thread. */
 bool registry_retired(const struct registry_entry *e);
+
+/* A model of that fingerprint, as a reference: one that is loaded under any
+ * name, else a version that was replaced or unloaded, read again from its file,
+ * which stays open for that (of the last REGISTRY_VERSIONS ones; a file that
+ * was overwritten in place is another model). The last one that was read again
+ * stays in memory. `name` is for the message. ERROR_NOT_FOUND with
+ * param `model`. May load a file: not on the loop nor on an engine. */
+#define REGISTRY_VERSIONS 64
+struct registry_entry *registry_find(struct registry *r, const char *name,
+	uint64_t fingerprint, struct error *err);
 
 /* References to all entries, sorted by name: the caller unrefs each and frees
  * the array. Any thread. */

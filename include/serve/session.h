@@ -26,6 +26,9 @@
 #define SESSION_ID_MAX 64  /* bytes: [A-Za-z0-9._-]{1,64} */
 #define SESSION_WINDOW 256 /* recent tokens that penalties count */
 #define SESSION_METADATA_MAX 16384
+#define SESSION_OWNER_MAX 64
+#define SESSION_SNAPSHOTS_MAX 64  /* of one session */
+#define SESSION_BOUNDARIES_MAX 16 /* of one session */
 #define SESSION_ANY_POSITION UINT64_MAX
 
 /* All that the next token depends on, besides the model and the seed. */
@@ -47,12 +50,43 @@ void session_state_release(struct session_state *s);
 void session_state_copy(
 	struct session_state *to, const struct session_state *from);
 
+/* What happens when the model of its name has become another. */
+enum session_policy {
+	SESSION_PIN,   /* go on with the version it was made with, or 409 */
+	SESSION_CARRY, /* take the state to a model of the same shape */
+	SESSION_RESET, /* start anew at the model's initial state */
+};
+/* "pin", "carry", "reset", as one text for tables of choices. */
+#define SESSION_POLICIES "pin|carry|reset"
+
+/* What a policy did at session_begin. */
+enum session_change { SESSION_SAME, SESSION_CARRIED, SESSION_RESTARTED };
+
+/* A state before one of the last requests, in a row of its own. */
+struct session_boundary {
+	uint64_t position;
+	uint32_t slot; /* of its key */
+};
+
+struct session_snapshot {
+	char name[SESSION_ID_MAX + 1];
+	uint64_t position;
+	int64_t created;
+	uint64_t bytes;
+};
+
 /* What may be shown of a session. */
 struct session_info {
 	char id[SESSION_ID_MAX + 1];
 	char model[REGISTRY_NAME_MAX + 1];
-	uint64_t fingerprint; /* of the model it was made with */
-	char kernels[24];     /* kernel set that computed it last */
+	char owner[SESSION_OWNER_MAX + 1]; /* the API key's name; "" while
+					    * there are no keys */
+	uint64_t fingerprint;		   /* of the model it was made with */
+	uint64_t shape;	  /* of that model, see registry_entry; 0 = a blob
+			   * of version 1, of which it isn't known */
+	uint32_t start;	  /* the token that is pending in an empty timeline
+			   * of that model; UINT32_MAX likewise */
+	char kernels[24]; /* kernel set that computed it last */
 	uint64_t position;
 	uint64_t seed;
 	int64_t created; /* Unix milliseconds, as all times here */
@@ -62,14 +96,23 @@ struct session_info {
 	size_t bytes;	 /* of its blob */
 	bool busy;
 	char *metadata; /* owned; JSON text, or NULL */
+	enum session_policy policy;
+	/* Positions strictly rise; position 0 needs no row. */
+	struct session_boundary boundaries[SESSION_BOUNDARIES_MAX];
+	size_t n_boundaries;
+	struct session_snapshot *snapshots; /* [n_snapshots] owned, by age */
+	size_t n_snapshots;
 };
 void session_info_release(struct session_info *i);
+int session_info_copy(struct session_info *to, const struct session_info *from,
+	struct error *err);
 
 /* A held session. state and info are the holder's to change until commit. */
 struct session {
 	struct session_info info;
 	struct session_state state;
-	bool kernels_changed; /* computed by another kernel set before */
+	bool kernels_changed;	    /* computed by another kernel set before */
+	enum session_change change; /* what its policy did */
 	struct sessions *sessions;
 };
 
@@ -93,10 +136,25 @@ enum session_durability {
 	SESSION_RELAXED, /* done at once, commits behind */
 };
 
+enum session_when_full {
+	SESSION_REFUSE, /* ERROR_NO_SPACE */
+	SESSION_EVICT,	/* delete sessions that were not used for longest: of
+			 * up to 64 all are looked at, of more two dozen drawn
+			 * at random */
+};
+
 struct sessions_options {
-	uint64_t max; /* sessions stored; 0 = no limit */
-	int64_t ttl;  /* default idle milliseconds; 0 = for ever */
+	uint64_t max;		/* sessions stored; 0 = no limit */
+	uint64_t max_bytes;	/* that the store takes; 0 = no limit */
+	uint64_t max_per_owner; /* sessions of one owner; 0 = no limit */
+	enum session_when_full when_full;
+	int64_t ttl; /* default idle milliseconds; 0 = for ever */
 	enum session_durability durability;
+	unsigned boundaries; /* states kept before the last so many requests,
+			      * <= SESSION_BOUNDARIES_MAX */
+	/* Blobs kept in memory before the store; 0 sessions = none. */
+	size_t resident;
+	size_t resident_bytes; /* 0 = no limit */
 };
 
 struct sessions;
@@ -109,6 +167,13 @@ void sessions_close(struct sessions *s);
 /* Sessions stored, what expired lately perhaps included. */
 uint64_t sessions_count(struct sessions *s);
 
+struct sessions_stats {
+	uint64_t resident, resident_bytes;  /* now */
+	uint64_t hits, misses, spilled;	    /* of the resident ones */
+	uint64_t expired, deleted, evicted; /* sessions */
+};
+void sessions_stats(struct sessions *s, struct sessions_stats *stats);
+
 struct session_options {
 	const char *id; /* or NULL: sess_ + 26 base32 digits, 128 random bits */
 	const struct registry_entry *model;
@@ -116,39 +181,67 @@ struct session_options {
 	bool has_seed;	      /* else a fresh one */
 	int64_t ttl;	      /* -1 = the default */
 	const char *metadata; /* JSON text or NULL; copied */
+	const char *owner;    /* or NULL */
+	enum session_policy policy;
 };
 
 /* A new session at the model's initial state. done(arg) comes after COMMIT, on
  * the writer's thread, exactly once when 0 is returned; it may be NULL. *info
  * is filled at once and the caller releases it. ERROR_INVALID (id, metadata),
- * ERROR_CONFLICT (id taken), ERROR_NO_SPACE (sessions.max). Reads the store. */
+ * ERROR_CONFLICT (id taken), ERROR_NO_SPACE (a limit). Reads the store. */
 int session_create(struct sessions *s, const struct session_options *o,
 	struct session_info *info, store_done_fn *done, void *arg,
 	struct error *err);
+
+/* The same, but held and not stored before session_commit: for a request that
+ * primes it. session_abort leaves no trace. */
+int session_create_held(struct sessions *s, const struct session_options *o,
+	struct session **session, struct error *err);
 
 /* ERROR_NOT_FOUND with param `session`. Reads the store. */
 int session_get(struct sessions *s, const char *id, struct session_info *info,
 	struct error *err);
 
-/* At most limit (<= 1000) sessions whose id is greater than `after`, by id. The
- * caller releases each and frees the array. *more: there are others after
- * them. A blob that fails its checks is logged and left out. Reads the store.
- */
-int session_list(struct sessions *s, const char *after, size_t limit,
-	struct session_info **infos, size_t *n, bool *more, struct error *err);
+struct session_filter {
+	const char *after;  /* ids greater than this; or NULL */
+	const char *prefix; /* of ids; or NULL */
+	size_t limit;	    /* 1..1000 */
+	const char *model;  /* of this name; or NULL */
+	/* Whether to list it; NULL: all. */
+	bool (*wants)(void *arg, const struct session_info *info);
+	void *arg;
+};
 
-/* ERROR_NOT_FOUND; ERROR_CONFLICT while busy. done as in session_create. Reads
- * the store. */
+struct session_page {
+	struct session_info *infos; /* [n] owned, by id */
+	size_t n;
+	bool more;		       /* there may be others */
+	char next[SESSION_ID_MAX + 1]; /* list after this to see them */
+};
+
+/* Looks at SESSION_SCAN_MAX sessions at most, so that a filter that few pass
+ * costs no more than that: a page may then be short, even empty, with `more`.
+ * A blob that fails its checks is logged and left out. Reads the store. */
+#define SESSION_SCAN_MAX 10000
+int session_list(struct sessions *s, const struct session_filter *filter,
+	struct session_page *page, struct error *err);
+void session_page_release(struct session_page *p);
+
+/* With all that belongs to it: snapshots, boundaries, what SESSION_DEPENDENTS
+ * names. ERROR_NOT_FOUND; ERROR_CONFLICT while busy. done as in session_create.
+ * Reads the store. */
 int session_delete(struct sessions *s, const char *id, store_done_fn *done,
 	void *arg, struct error *err);
 
 /*
  * Hold a session for one request. Its model is looked up under model_name, or
  * with NULL or "" under the name it was made with; *model is a reference for
- * the caller. ERROR_NOT_FOUND (session, or model); ERROR_CONFLICT: busy (param
- * `session`), a model of another fingerprint (param `model`, both in the
- * message), or not at expected_position unless that is SESSION_ANY_POSITION
- * (param `expected_position`, both numbers). Reads the store.
+ * the caller. If that is another model by now, the session's policy decides
+ * and `change` says what it did. ERROR_NOT_FOUND (session, or model);
+ * ERROR_CONFLICT: busy (param `session`), a model of another fingerprint
+ * (param `model`, both in the message), or not at expected_position unless
+ * that is SESSION_ANY_POSITION (param `expected_position`, both numbers).
+ * Reads the store, perhaps a model's file.
  */
 int session_begin(struct sessions *s, struct registry *r, const char *id,
 	const char *model_name, uint64_t expected_position,

@@ -54,9 +54,12 @@ struct store_ops {
 	 * delete of what is absent is fine. */
 	int (*apply)(struct store *s, const struct store_change *changes,
 		size_t n, struct error *err);
-	/* Remove at most limit expired rows. */
+	/* Remove at most limit expired rows; `keys` (or NULL) gets theirs, each
+	 * with its NUL. */
 	int (*expire)(struct store *s, int64_t now, size_t limit,
-		size_t *removed, struct error *err);
+		struct buf *keys, size_t *removed, struct error *err);
+	/* Bytes in use: of the file, free pages not counted, or of memory. */
+	int (*bytes)(struct store *s, uint64_t *n, struct error *err);
 };
 
 /* What every kind begins with. */
@@ -71,8 +74,8 @@ extern const struct store_ops store_sqlite;
 extern const struct store_ops *const store_kinds[];
 
 /*
- * Threads: get, list and count from any; apply and expire from one at a time
- * (store/writer.h is that one). Errors name the path.
+ * Threads: get, list, count and bytes from any; apply and expire from one at a
+ * time (store/writer.h is that one). Errors name the path.
  *
  * `sqlite` holds an exclusive lock on PATH.lock while open: ERROR_CONFLICT
  * when another process has it. A file that is not a database, is damaged, or
@@ -96,8 +99,9 @@ int store_apply(struct store *s, const struct store_change *changes, size_t n,
 int store_put(struct store *s, const char *key, const void *value, size_t len,
 	int64_t expires, struct error *err);
 int store_delete(struct store *s, const char *key, struct error *err);
-int store_expire(struct store *s, int64_t now, size_t limit, size_t *removed,
-	struct error *err);
+int store_expire(struct store *s, int64_t now, size_t limit, struct buf *keys,
+	size_t *removed, struct error *err);
+int store_bytes(struct store *s, uint64_t *n, struct error *err);
 
 /* The clock that expiry goes by. */
 int64_t store_now(void);

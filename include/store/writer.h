@@ -26,10 +26,11 @@ int store_writer_open(struct store_writer **w, struct store *s,
 /* Commits all that was posted, then ends the thread. */
 void store_writer_close(struct store_writer *w);
 
-/* Have fn called on the writer's thread after each sweep that removed rows;
- * NULL ends that, and returns when no call is under way. Any other thread. */
+/* Have fn called on the writer's thread for each key that a sweep removed; it
+ * may post. NULL ends that, and returns when no call is under way. Any other
+ * thread. */
 void store_writer_on_sweep(struct store_writer *w,
-	void (*fn)(void *arg, size_t removed), void *arg);
+	void (*fn)(void *arg, const char *key), void *arg);
 
 /* Post n changes as one transaction; keys and values are copied. done may be
  * NULL. ERROR_OVERLOADED at max_bytes: then done is not called. Any thread;
@@ -50,6 +51,13 @@ void store_writer_flush(struct store_writer *w);
 int store_writer_list(struct store_writer *w, const char *prefix,
 	const char *after, size_t limit, int64_t now, store_row_fn *fn,
 	void *arg, struct error *err);
+/* As store_list: only what is committed, without waiting for more. Any thread,
+ * the writer's included. */
+int store_writer_list_committed(struct store_writer *w, const char *prefix,
+	const char *after, size_t limit, int64_t now, store_row_fn *fn,
+	void *arg, struct error *err);
+/* As store_bytes. Any thread; does not wait for a COMMIT. */
+int store_writer_bytes(struct store_writer *w, uint64_t *n, struct error *err);
 int store_writer_count(struct store_writer *w, const char *prefix, int64_t now,
 	uint64_t *n, struct error *err);
 

@@ -25,7 +25,7 @@ static bool is_injected(const char *variable)
 static int load_environment(struct options *o, struct error *err)
 {
 	static const char *const allowed[] = { PREFIX "EXE", PREFIX "KERNELS",
-		NULL };
+		PREFIX "URL", NULL };
 	char **copy;
 	size_t n = 0, kept = 0;
 	int loaded;
@@ -216,7 +216,14 @@ void config_sessions(const struct config *c, struct sessions_options *o)
 
 	*o = (struct sessions_options){
 		.max = v->sessions_max,
+		.max_bytes = v->sessions_max_bytes,
+		.max_per_owner = v->sessions_max_per_owner,
+		.when_full = (enum session_when_full)v->when_full,
 		.ttl = (int64_t)v->sessions_ttl,
+		.boundaries = (unsigned)v->boundaries,
+		/* What is in memory already needs no copy there. */
+		.resident = strcmp(config_store(c), "memory") ? v->resident : 0,
+		.resident_bytes = v->resident_bytes,
 		.durability = (enum session_durability)v->durability,
 	};
 }

@@ -18,7 +18,9 @@ struct config_values {
 	char *models_dir, *models_default;
 	int store, durability, weights;
 	char *sessions_path;
-	uint64_t sessions_max, sessions_ttl;
+	uint64_t sessions_max, sessions_max_bytes, sessions_max_per_owner;
+	uint64_t sessions_ttl, boundaries, resident, resident_bytes;
+	int when_full;
 	uint64_t threads, slots, batch, chunk, queue;
 	int log_level, log_format;
 };

@@ -12,7 +12,8 @@
 #define FAULT_MS 10000 /* that a failed commit keeps us unready */
 
 static const struct route_table *const tables[] = { &routes_sample,
-	&routes_sessions, &routes_models, &routes_status };
+	&routes_session_move, &routes_sessions, &routes_session_branch,
+	&routes_models, &routes_status };
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))
 
 static void begin(void *ctx, struct exchange *x)
@@ -188,6 +189,7 @@ size_t api_active(const struct api *a)
 void api_cancel(struct api *a)
 {
 	sample_cancel_all(a);
+	session_prime_cancel_all(a);
 }
 
 static void on_closed(uv_handle_t *handle)

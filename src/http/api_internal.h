@@ -7,6 +7,15 @@
 #include "http/router.h"
 
 struct sample;
+struct prime;
+struct generate_request;
+
+/* What generate_user points to, whoever asked for a generation: it has events
+ * to read. Loop thread. */
+struct api_reader {
+	void (*read)(struct api_reader *reader, struct generate_request *r);
+};
+
 struct measures_rows;
 
 struct api {
@@ -19,9 +28,11 @@ struct api {
 	struct measures_rows *measures; /* owned; rows of metrics */
 	uint64_t log_dropped;
 	struct engine_stats counted; /* what the counters already hold */
-	struct api_backend backend;  /* all set once ready */
+	struct sessions_stats counted_sessions;
+	struct api_backend backend; /* all set once ready */
 	bool ready, draining;
 	struct sample *samples; /* list of all that are at work */
+	struct prime *primes;	/* likewise */
 	size_t n_samples, n_streams, n_calls;
 	uv_async_t wake;
 	uv_timer_t coalesce, heartbeat;
@@ -34,7 +45,8 @@ struct api {
 };
 
 /* One table of rows per routes_*.c. */
-extern const struct route_table routes_sample, routes_sessions, routes_models,
+extern const struct route_table routes_sample, routes_sessions,
+	routes_session_branch, routes_session_move, routes_models,
 	routes_status;
 
 /* False when the request was refused, with the reason: loading or draining. */
@@ -63,6 +75,11 @@ enum measure {
 	MEASURE_GENERATED_TOKENS,
 	MEASURE_REJECTED,
 	MEASURE_SESSIONS,
+	MEASURE_SESSIONS_RESIDENT,
+	MEASURE_SESSIONS_RESIDENT_BYTES,
+	MEASURE_SESSION_READS,
+	MEASURE_SESSIONS_SPILLED,
+	MEASURE_SESSIONS_GONE,
 	MEASURE_MODELS,
 	MEASURE_READY,
 	MEASURE_RESIDENT,
@@ -81,5 +98,6 @@ json_t *openapi_document(const struct router *r, const char *version);
 void sample_poll(struct api *a);
 void sample_heartbeat(struct api *a);
 void sample_cancel_all(struct api *a);
+void session_prime_cancel_all(struct api *a);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static void on_close(void *data, bool completed)
 {
@@ -12,6 +13,8 @@ static void on_close(void *data, bool completed)
 
 	(void)completed;
 	c->x = NULL;
+	if (c->left)
+		c->left(c);
 }
 
 static const struct exchange_ops ops = { .on_close = on_close };
@@ -20,8 +23,23 @@ static void call_free(struct call *c)
 {
 	c->api->n_calls--;
 	buf_release(&c->body);
+	buf_release(&c->bytes);
 	json_decref(c->answer);
 	free(c);
+}
+
+static void reply_bytes(struct call *c)
+{
+	char header[160];
+
+	if (*c->file_name) {
+		snprintf(header, sizeof(header), "attachment; filename=\"%s\"",
+			c->file_name);
+		exchange_add_header(c->x, "Content-Disposition", header);
+	}
+	exchange_reply(
+		c->x, c->status, ROUTE_BINARY, c->bytes.data, c->bytes.len);
+	c->bytes = (struct buf){ 0 };
 }
 
 static void reply(struct call *c)
@@ -31,6 +49,8 @@ static void reply(struct call *c)
 	} else if (c->answer) {
 		reply_json(c->x, c->status, c->answer);
 		c->answer = NULL;
+	} else if (c->bytes.len) {
+		reply_bytes(c);
 	} else {
 		exchange_reply(c->x, c->status, NULL, NULL, 0);
 	}
@@ -40,6 +60,14 @@ static void done(struct worker_job *job)
 {
 	struct call *c = (struct call *)job;
 
+	if (c->then && !c->err.code)
+		c->then(c);
+	else
+		call_finish(c);
+}
+
+void call_finish(struct call *c)
+{
 	if (c->wrote)
 		api_note_store(c->api, c->err.code ? &c->err : NULL);
 	if (c->x) {
@@ -70,11 +98,18 @@ void call_done(struct call *c)
 void call_start(struct api *a, struct exchange *x,
 	const struct route_params *params, void (*work)(struct call *c))
 {
+	const char *accept, *type;
 	struct call *c;
 	struct error err;
 
 	if (!api_admit(a, x))
 		return;
+	if (strlen(exchange_query(x)) >= sizeof(c->query)) {
+		reply_refuse(x, 400, "invalid_value", "",
+			"the query is longer than %zu bytes",
+			sizeof(c->query) - 1);
+		return;
+	}
 	c = calloc(1, sizeof(*c));
 	if (!c) {
 		error_set_memory(&err, "request", sizeof(*c));
@@ -90,6 +125,11 @@ void call_start(struct api *a, struct exchange *x,
 	atomic_init(&c->holders, 1);
 	c->status = 200;
 	snprintf(c->query, sizeof(c->query), "%s", exchange_query(x));
+	accept = exchange_header(x, "Accept");
+	c->wants_json = accept && strstr(accept, "application/json");
+	type = exchange_header(x, "Content-Type");
+	c->binary_body =
+		type && !strncasecmp(type, ROUTE_BINARY, strlen(ROUTE_BINARY));
 	exchange_take_body(x, &c->body);
 	a->n_calls++;
 	if (workers_post(a->workers, &c->job, &err) < 0) {
@@ -100,21 +140,115 @@ void call_start(struct api *a, struct exchange *x,
 	exchange_attach(x, &ops, c);
 }
 
-const char *call_query(
-	const struct call *c, const char *name, char *out, size_t size)
+int call_read(struct call *c, const struct field *fields, size_t n, void *out,
+	uint64_t *given, json_t **json)
+{
+	if (request_parse(c->body.data ? c->body.data : "", c->body.len, true,
+		    json, &c->err) < 0)
+		return -1;
+	if (request_read(*json, fields, n, out, given, &c->err) == 0)
+		return 0;
+	json_decref(*json);
+	*json = NULL;
+	return -1;
+}
+
+/* The i-th NAME[=VALUE]; *len is 0 past the last. */
+static const char *part(const struct call *c, size_t i, size_t *len)
 {
 	const char *p = c->query;
-	size_t len = strlen(name);
 
-	while (*p) {
-		size_t n = strcspn(p, "&");
+	for (; *p; p += strspn(p, "&")) {
+		*len = strcspn(p, "&");
+		if (*len && !i--)
+			return p;
+		p += *len;
+	}
+	*len = 0;
+	return p;
+}
 
-		if (n > len && !strncmp(p, name, len) && p[len] == '=') {
-			snprintf(out, size, "%.*s", (int)(n - len - 1),
-				p + len + 1);
+const char *call_query_name(
+	const struct call *c, size_t i, char *out, size_t size)
+{
+	const char *p, *end;
+	size_t len;
+
+	p = part(c, i, &len);
+	if (!len)
+		return NULL;
+	end = memchr(p, '=', len);
+	snprintf(out, size, "%.*s", (int)(end ? end - p : (ptrdiff_t)len), p);
+	return out;
+}
+
+const char *call_query(const struct call *c, const char *name, char *out,
+	size_t size, struct error *err)
+{
+	size_t n = strlen(name), len;
+	const char *p;
+
+	for (size_t i = 0; p = part(c, i, &len), len; i++) {
+		if (len <= n || memcmp(p, name, n) != 0 || p[n] != '=')
+			continue;
+		if (router_decode(p + n + 1, len - n - 1, out, size) == 0)
 			return out;
-		}
-		p += p[n] ? n + 1 : n;
+		error_set_param(err, ERROR_INVALID, name,
+			"%s is '%.*s', expected at most %zu bytes of text",
+			name, (int)(len - n - 1 < 80 ? len - n - 1 : 80),
+			p + n + 1, size - 1);
+		return NULL;
 	}
 	return NULL;
+}
+
+static bool is_known(const char *name, const struct field *known, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strlen(known[i].name);
+
+		if (!strcmp(name, known[i].name) ||
+			(known[i].name[len - 1] == '*' && strlen(name) >= len &&
+				!strncmp(name, known[i].name, len - 1)))
+			return true;
+	}
+	return false;
+}
+
+int call_check_query(const struct call *c, const struct field *known, size_t n,
+	struct error *err)
+{
+	char name[128], all[256] = "";
+	size_t used = 0;
+
+	for (size_t i = 0; call_query_name(c, i, name, sizeof(name)); i++) {
+		if (is_known(name, known, n))
+			continue;
+		for (size_t k = 0; k < n && used < sizeof(all); k++)
+			used += (size_t)snprintf(all + used, sizeof(all) - used,
+				" %s", known[k].name);
+		return error_set_param(err, ERROR_INVALID, name,
+			"unknown query parameter '%.60s', expected %s%s", name,
+			used ? "some of:" : "none", all);
+	}
+	return 0;
+}
+
+int call_query_number(const struct call *c, const char *name, uint64_t min,
+	uint64_t max, uint64_t *n, struct error *err)
+{
+	char text[32];
+	uint64_t value;
+
+	err->code = ERROR_NONE;
+	if (!call_query(c, name, text, sizeof(text), err))
+		return err->code ? -1 : 0;
+	if (request_seed(text, strlen(text), &value) < 0 || value < min ||
+		value > max)
+		return error_set_param(err, ERROR_INVALID, name,
+			"%s is '%s', expected an integer from %llu to %llu",
+			name, text, (unsigned long long)min,
+			(unsigned long long)max);
+	*n = value;
+	return 0;
 }

@@ -16,16 +16,34 @@ struct call {
 	struct exchange *x; /* NULL once the client has left */
 	struct buf body;
 	struct route_params params;
-	char query[256];
+	char query[1024];
+	bool wants_json;  /* its Accept names application/json */
+	bool binary_body; /* not JSON but bytes */
 	/* Fills status and answer (NULL: no body), or err, and ends with
 	 * call_done. */
 	void (*work)(struct call *c);
 	_Atomic unsigned holders; /* of whom each will say call_done */
 	unsigned status;
 	json_t *answer;
+	struct buf bytes;   /* answered as they are, where there is no answer */
+	char file_name[96]; /* that they are offered under, or "" */
+	/* Instead of the answer when the worker's part went well, on the loop:
+	 * call_finish is then to be called some time. */
+	void (*then)(struct call *c);
+	/* The client left before its answer. Loop thread; may be NULL. */
+	void (*left)(struct call *c);
+	void *data;	  /* the route's own */
 	struct error err; /* code ERROR_NONE: it went well */
 	bool wrote;	  /* the store: note how that went */
 };
+
+/* Answer, and end. Loop thread. */
+void call_finish(struct call *c);
+
+/* The body as JSON, read by fields: 0, or -1 with c->err. The caller owns
+ * *json, which *out borrows from. */
+int call_read(struct call *c, const struct field *fields, size_t n, void *out,
+	uint64_t *given, json_t **json);
 
 void call_start(struct api *a, struct exchange *x,
 	const struct route_params *params, void (*work)(struct call *c));
@@ -34,9 +52,19 @@ void call_hold(struct call *c);
 /* Not to be touched any more by who says this. Any thread. */
 void call_done(struct call *c);
 
-/* The raw value of `name` in the query, cut to size; NULL when absent. What we
- * take there needs no percent-encoding. */
-const char *call_query(
-	const struct call *c, const char *name, char *out, size_t size);
+/* The decoded value of `name` in the query; NULL when it is absent. One that is
+ * malformed or longer than size is an error, with *err: NULL, too. */
+const char *call_query(const struct call *c, const char *name, char *out,
+	size_t size, struct error *err);
+/* The i-th name in the query, NULL past the last. */
+const char *call_query_name(
+	const struct call *c, size_t i, char *out, size_t size);
+/* Names in the query are among `known` [n] (one that ends in '*' is a
+ * beginning): else ERROR_INVALID. */
+int call_check_query(const struct call *c, const struct field *known, size_t n,
+	struct error *err);
+/* An integer from min to max; absent leaves *n. */
+int call_query_number(const struct call *c, const char *name, uint64_t min,
+	uint64_t max, uint64_t *n, struct error *err);
 
 #endif

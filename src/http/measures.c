@@ -50,6 +50,20 @@ static const struct metric template[] = {
 		METRIC_COUNTER, "Generations refused by a full queue" },
 	[MEASURE_SESSIONS] = { "unrolld_sessions", METRIC_GAUGE,
 		"Sessions stored" },
+	[MEASURE_SESSIONS_RESIDENT] = { "unrolld_sessions_resident",
+		METRIC_GAUGE, "Sessions kept in memory before the store" },
+	[MEASURE_SESSIONS_RESIDENT_BYTES] = { "unrolld_sessions_resident_bytes",
+		METRIC_GAUGE, "Bytes that those take" },
+	[MEASURE_SESSION_READS] = { "unrolld_session_reads_total",
+		METRIC_COUNTER, "Sessions read, from memory or from the store",
+		{ { "from", "memory|store" } } },
+	[MEASURE_SESSIONS_SPILLED] = { "unrolld_sessions_spilled_total",
+		METRIC_COUNTER,
+		"Sessions that left memory for others; the "
+		"store keeps them" },
+	[MEASURE_SESSIONS_GONE] = { "unrolld_sessions_gone_total",
+		METRIC_COUNTER, "Sessions that are no more, by why",
+		{ { "why", "expired|deleted|evicted" } } },
 	[MEASURE_MODELS] = { "unrolld_models", METRIC_GAUGE, "Models loaded" },
 	[MEASURE_READY] = { "unrolld_ready", METRIC_GAUGE,
 		"1 while /readyz says yes" },
@@ -173,6 +187,33 @@ static void read_engine(struct api *a)
 	count(a, MEASURE_REJECTED, s.rejected, &c->rejected);
 }
 
+static void count_series(struct api *a, enum measure id, size_t series,
+	uint64_t now, uint64_t *then)
+{
+	metrics_add(a->metrics, id, metrics_series(a->metrics, id, series, 0),
+		(double)(now - *then));
+	*then = now;
+}
+
+static void read_sessions(struct api *a)
+{
+	struct sessions_stats s, *c = &a->counted_sessions;
+	struct metrics *m = a->metrics;
+
+	sessions_stats(a->backend.sessions, &s);
+	metrics_set(m, MEASURE_SESSIONS, 0,
+		(double)sessions_count(a->backend.sessions));
+	metrics_set(m, MEASURE_SESSIONS_RESIDENT, 0, (double)s.resident);
+	metrics_set(m, MEASURE_SESSIONS_RESIDENT_BYTES, 0,
+		(double)s.resident_bytes);
+	count_series(a, MEASURE_SESSION_READS, 0, s.hits, &c->hits);
+	count_series(a, MEASURE_SESSION_READS, 1, s.misses, &c->misses);
+	count(a, MEASURE_SESSIONS_SPILLED, s.spilled, &c->spilled);
+	count_series(a, MEASURE_SESSIONS_GONE, 0, s.expired, &c->expired);
+	count_series(a, MEASURE_SESSIONS_GONE, 1, s.deleted, &c->deleted);
+	count_series(a, MEASURE_SESSIONS_GONE, 2, s.evicted, &c->evicted);
+}
+
 int measures_render(struct api *a, struct buf *out)
 {
 	struct metrics *m = a->metrics;
@@ -185,8 +226,7 @@ int measures_render(struct api *a, struct buf *out)
 	count(a, MEASURE_LOG_DROPPED, log_dropped(), &a->log_dropped);
 	if (a->ready) {
 		read_engine(a);
-		metrics_set(m, MEASURE_SESSIONS, 0,
-			(double)sessions_count(a->backend.sessions));
+		read_sessions(a);
 		metrics_set(m, MEASURE_MODELS, 0,
 			(double)registry_count(a->backend.registry));
 	}

@@ -90,6 +90,16 @@ static json_t *parameters(const char *path)
 	return list;
 }
 
+static void add_query(json_t *list, const struct route *r)
+{
+	for (size_t i = 0; i < r->n_query; i++)
+		json_array_append_new(list,
+			json_pack("{s:s, s:s, s:b, s:o, s:s}", "name",
+				r->query[i].name, "in", "query", "required", 0,
+				"schema", field_schema(&r->query[i]),
+				"description", r->query[i].help));
+}
+
 /* "post_v1_sessions_id" */
 static void operation_id(const struct route *r, char *out, size_t size)
 {
@@ -127,11 +137,17 @@ static json_t *operation(const struct route *r)
 		r->summary, "operationId", id, "parameters",
 		parameters(r->path), "responses", status, success(r), "default",
 		"$ref", "#/components/responses/Error");
+	add_query(json_object_get(json, "parameters"), r);
 	if (r->fields)
 		json_object_set_new(json, "requestBody",
 			json_pack("{s:b, s:{s:{s:o}}}", "required",
 				!r->body_optional, "content",
 				"application/json", "schema", body_schema(r)));
+	if (r->fields && r->binary)
+		json_object_set_new(
+			json_object_get(json_object_get(json, "requestBody"),
+				"content"),
+			ROUTE_BINARY, json_object());
 	return json;
 }
 

@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 /* What a request may carry where no body is wanted: counted, not kept. */
 #define IDLE_BODY (64u << 10)
@@ -18,8 +19,7 @@ static int hex(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* One percent-decoded segment; -1 when malformed or too long. */
-static int decode(const char *from, size_t len, char *out, size_t size)
+int router_decode(const char *from, size_t len, char *out, size_t size)
 {
 	size_t n = 0;
 
@@ -47,7 +47,7 @@ static bool match_segment(const char *pattern, size_t pattern_len,
 {
 	char decoded[ROUTE_PARAM_MAX + 1];
 
-	if (decode(text, len, decoded, sizeof(decoded)) < 0)
+	if (router_decode(text, len, decoded, sizeof(decoded)) < 0)
 		return false;
 	if (pattern[0] != '{')
 		return strlen(decoded) == pattern_len &&
@@ -195,6 +195,15 @@ static void refuse_method(struct exchange *x, const char *allow)
 		exchange_method(x), exchange_path(x), allow);
 }
 
+static bool is_binary(const struct exchange *x)
+{
+	const char *type = exchange_header(x, "Content-Type");
+	size_t n = strlen(ROUTE_BINARY);
+
+	return type && !strncasecmp(type, ROUTE_BINARY, n) &&
+	       (!type[n] || type[n] == ';' || type[n] == ' ');
+}
+
 void router_begin(struct router *r, struct exchange *x)
 {
 	struct route_params params;
@@ -219,7 +228,7 @@ void router_begin(struct router *r, struct exchange *x)
 	}
 	if (!guard_check_length(x, route->fields ? r->o.max_body : IDLE_BODY))
 		return;
-	if (route->fields &&
+	if (route->fields && !(route->binary && is_binary(x)) &&
 		!(route->body_optional &&
 			!exchange_header(x, "Content-Type")) &&
 		request_check_type(exchange_header(x, "Content-Type"), &err) <

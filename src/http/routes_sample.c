@@ -14,6 +14,7 @@
 #define MAX_MARKS (1u << 20)
 
 static void pump(struct sample *s);
+static void read_events(struct api_reader *reader, struct generate_request *r);
 
 static void sample_free(struct sample *s)
 {
@@ -141,7 +142,7 @@ static void fill_options(const struct sample *s, struct generate_options *o)
 	o->logprobs = (unsigned)p->logprobs;
 	o->queue_ms = (int64_t)s->api->o.queue_timeout;
 	o->run_ms = (int64_t)s->api->o.run_timeout;
-	o->user = (void *)s;
+	o->user = (void *)&s->reader;
 }
 
 static int open_generation(struct sample *s,
@@ -270,6 +271,7 @@ static struct sample *sample_new(struct api *a, struct exchange *x)
 		return NULL;
 	s->job.run = open_on_worker;
 	s->job.done = opened;
+	s->reader.read = read_events;
 	s->api = a;
 	s->x = x;
 	s->created = time(NULL);
@@ -425,10 +427,19 @@ static void pump(struct sample *s)
 		cancel(s);
 }
 
+static void read_events(struct api_reader *reader, struct generate_request *r)
+{
+	(void)r;
+	pump((struct sample *)((char *)reader -
+			       offsetof(struct sample, reader)));
+}
+
 static void on_events(struct generate_request *r, void *arg)
 {
+	struct api_reader *reader = generate_user(r);
+
 	(void)arg;
-	pump(generate_user(r));
+	reader->read(reader, r);
 }
 
 void sample_poll(struct api *a)

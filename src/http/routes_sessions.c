@@ -1,138 +1,100 @@
 /* Sessions are in a store, so everything here is a worker's work. */
-#include "http/call.h"
+#include "http/session_answer.h"
+#include "http/session_prime.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define DEFAULT_PAGE 100
 #define MAX_PAGE 1000
-#define MAX_TTL 3153600000.0 /* a century, in seconds */
 
 struct create {
 	const char *id, *model;
 	uint64_t seed;
 	double ttl;
 	const json_t *metadata;
+	struct request_text prompt;
+	int policy;
 };
 
-enum { CREATE_ID, CREATE_MODEL, CREATE_SEED, CREATE_TTL, CREATE_METADATA };
+enum {
+	CREATE_ID,
+	CREATE_MODEL,
+	CREATE_SEED,
+	CREATE_TTL,
+	CREATE_METADATA,
+	CREATE_PROMPT,
+	CREATE_POLICY,
+};
 
 static const struct field create_fields[] = {
-	[CREATE_ID] = { .name = "id",
-		.type = FIELD_NAME,
-		.offset = offsetof(struct create, id),
-		.max = SESSION_ID_MAX,
-		.help = "A name of letters, digits, '.', '_' and '-'; without "
-			"it one is made up" },
+	[CREATE_ID] = SESSION_ID_FIELD(create, id,
+		"A name of letters, digits, '.', '_' and '-'; without it one "
+		"is made up"),
 	[CREATE_MODEL] = { .name = "model",
 		.type = FIELD_NAME,
 		.offset = offsetof(struct create, model),
 		.max = REGISTRY_NAME_MAX,
 		.help = "The model it belongs to; the default one without it" },
-	[CREATE_SEED] = { .name = "seed",
-		.type = FIELD_SEED,
-		.offset = offsetof(struct create, seed),
-		.help = "Of its draws; without it a random one" },
-	[CREATE_TTL] = { .name = "ttl",
-		.type = FIELD_NUMBER,
-		.offset = offsetof(struct create, ttl),
-		.min = 0,
-		.max = MAX_TTL,
-		.help = "Seconds without use after which it is deleted; 0 is "
-			"never" },
-	[CREATE_METADATA] = { .name = "metadata",
-		.type = FIELD_JSON,
-		.offset = offsetof(struct create, metadata),
-		.schema = "{\"type\":\"object\"}",
-		.help = "Anything to keep with it" },
+	[CREATE_SEED] = SESSION_SEED_FIELD(
+		create, seed, "Of its draws; without it a random one"),
+	[CREATE_TTL] = SESSION_TTL_FIELD(create, ttl,
+		"Seconds without use after which it is deleted; 0 is never"),
+	[CREATE_METADATA] = SESSION_METADATA_FIELD(
+		create, metadata, "Anything to keep with it"),
+	[CREATE_PROMPT] = { .name = "prompt",
+		.type = FIELD_TEXT,
+		.offset = offsetof(struct create, prompt),
+		.help = "Text that it has read when it begins" },
+	[CREATE_POLICY] = { .name = "on_model_change",
+		.type = FIELD_CHOICE,
+		.offset = offsetof(struct create, policy),
+		.choices = SESSION_POLICIES,
+		.help = "When its model was replaced by another: go on with "
+			"the "
+			"version it had, or carry its state over to a model "
+			"of the same shape, or start anew",
+		.preset = "\"pin\"" },
 };
 #define N_CREATE (sizeof(create_fields) / sizeof(create_fields[0]))
 
-static json_t *describe(const struct session_info *i)
+static void create_stored(struct call *c, const struct session_options *o)
 {
-	json_t *json, *metadata = NULL;
-	char fingerprint[20], seed[24];
+	struct session_info info;
 
-	snprintf(fingerprint, sizeof(fingerprint), "%016llx",
-		(unsigned long long)i->fingerprint);
-	snprintf(seed, sizeof(seed), "%llu", (unsigned long long)i->seed);
-	if (i->metadata)
-		metadata = json_loads(i->metadata, JSON_DECODE_ANY, NULL);
-	json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:f, "
-			 "s:I, s:b}",
-		"id", i->id, "object", "session", "model", i->model,
-		"fingerprint", fingerprint, "kernels", i->kernels, "position",
-		(json_int_t)i->position, "seed", seed, "created",
-		(json_int_t)(i->created / 1000), "used",
-		(json_int_t)(i->used / 1000), "ttl", (double)i->ttl / 1e3,
-		"bytes", (json_int_t)i->bytes, "busy", i->busy);
-	if (!json) {
-		json_decref(metadata);
-		return NULL;
+	call_hold(c); /* for session_on_stored */
+	if (session_create(c->api->backend.sessions, o, &info,
+		    session_on_stored, c, &c->err) < 0) {
+		call_done(c);
+		return;
 	}
-	json_object_set_new(json, "expires",
-		i->expires == STORE_NEVER
-			? json_null()
-			: json_integer((json_int_t)(i->expires / 1000)));
-	json_object_set_new(
-		json, "metadata", metadata ? metadata : json_null());
-	return json;
-}
-
-/* On the writer's thread, after the COMMIT. */
-static void on_stored(void *arg, const struct error *err)
-{
-	struct call *c = arg;
-
-	if (err)
-		c->err = *err;
-	c->wrote = true;
-	call_done(c);
-}
-
-static int check_metadata(const json_t *metadata, struct error *err)
-{
-	char what[96];
-
-	if (!metadata || json_is_object(metadata))
-		return 0;
-	request_describe(metadata, what, sizeof(what));
-	return error_set_param(err, ERROR_INVALID, "metadata",
-		"metadata is %s, expected an object", what);
+	c->answer = session_describe(&info);
+	session_info_release(&info);
 }
 
 static void create_session(
 	struct call *c, const struct create *p, uint64_t given)
 {
-	struct session_options o = { .id = p->id, .seed = p->seed };
+	struct session_options o = { .id = p->id,
+		.seed = p->seed,
+		.has_seed = given >> CREATE_SEED & 1,
+		.ttl = given >> CREATE_TTL & 1 ? (int64_t)(p->ttl * 1e3) : -1,
+		.policy = (enum session_policy)p->policy };
 	struct registry_entry *model;
-	struct session_info info;
-	char *metadata = NULL;
-	int created;
+	char *metadata;
 
-	if (check_metadata(p->metadata, &c->err) < 0)
+	if (session_metadata(p->metadata, &metadata, &c->err) < 0)
 		return;
 	model = registry_get(c->api->backend.registry, p->model, &c->err);
-	if (!model)
-		return;
-	if (p->metadata)
-		metadata = json_dumps(p->metadata, JSON_COMPACT);
 	o.model = model;
-	o.has_seed = given >> CREATE_SEED & 1;
-	o.ttl = given >> CREATE_TTL & 1 ? (int64_t)(p->ttl * 1e3) : -1;
 	o.metadata = metadata;
 	c->status = 201;
-	call_hold(c); /* for on_stored */
-	created = session_create(
-		c->api->backend.sessions, &o, &info, on_stored, c, &c->err);
+	if (model && p->prompt.len)
+		session_prime(c, &o, &p->prompt);
+	else if (model)
+		create_stored(c, &o);
 	free(metadata);
 	registry_unref(model);
-	if (created < 0) {
-		call_done(c);
-		return;
-	}
-	c->answer = describe(&info);
-	session_info_release(&info);
 }
 
 static void work_create(struct call *c)
@@ -141,11 +103,8 @@ static void work_create(struct call *c)
 	json_t *json;
 	uint64_t given;
 
-	if (!request_parse(c->body.data ? c->body.data : "", c->body.len, true,
-		    &json, &c->err)) {
-		if (!request_read(
-			    json, create_fields, N_CREATE, &p, &given, &c->err))
-			create_session(c, &p, given);
+	if (call_read(c, create_fields, N_CREATE, &p, &given, &json) == 0) {
+		create_session(c, &p, given);
 		json_decref(json);
 	}
 	call_done(c);
@@ -157,7 +116,7 @@ static void work_get(struct call *c)
 
 	if (!session_get(c->api->backend.sessions, c->params.value[0], &info,
 		    &c->err)) {
-		c->answer = describe(&info);
+		c->answer = session_describe(&info);
 		session_info_release(&info);
 	}
 	call_done(c);
@@ -168,52 +127,147 @@ static void work_delete(struct call *c)
 	c->status = 200;
 	c->answer = json_pack("{s:s, s:s, s:b}", "id", c->params.value[0],
 		"object", "session", "deleted", 1);
-	call_hold(c); /* for on_stored */
+	call_hold(c); /* for session_on_stored */
 	if (session_delete(c->api->backend.sessions, c->params.value[0],
-		    on_stored, c, &c->err) < 0)
+		    session_on_stored, c, &c->err) < 0)
 		call_done(c);
 	call_done(c);
 }
 
-static int page_size(const struct call *c, size_t *limit, struct error *err)
-{
-	char text[32];
-	uint64_t n;
+enum { LIST_LIMIT, LIST_AFTER, LIST_PREFIX, LIST_MODEL, LIST_METADATA };
 
-	*limit = DEFAULT_PAGE;
-	if (!call_query(c, "limit", text, sizeof(text)))
-		return 0;
-	if (request_seed(text, strlen(text), &n) < 0 || !n || n > MAX_PAGE)
-		return error_set_param(err, ERROR_INVALID, "limit",
-			"limit is '%s', expected an integer from 1 to %d", text,
-			MAX_PAGE);
-	*limit = (size_t)n;
+static const struct field list_query[] = {
+	[LIST_LIMIT] = { .name = "limit",
+		.type = FIELD_INT,
+		.min = 1,
+		.max = MAX_PAGE,
+		.help = "Sessions at most; 100 without it" },
+	[LIST_AFTER] = { .name = "after",
+		.type = FIELD_NAME,
+		.max = SESSION_ID_MAX,
+		.help = "List ids greater than this: `next` of the page "
+			"before" },
+	[LIST_PREFIX] = { .name = "prefix",
+		.type = FIELD_NAME,
+		.max = SESSION_ID_MAX,
+		.help = "List ids that begin so" },
+	[LIST_MODEL] = { .name = "model",
+		.type = FIELD_NAME,
+		.max = REGISTRY_NAME_MAX,
+		.help = "List sessions of this model" },
+	[LIST_METADATA] = { .name = "metadata.*",
+		.type = FIELD_TEXT,
+		.help = "metadata.KEY=VALUE lists sessions whose metadata "
+			"holds that, VALUE being text or a number" },
+};
+#define N_LIST (sizeof(list_query) / sizeof(list_query[0]))
+#define MAX_PAIRS 8
+
+struct list_query {
+	struct session_filter filter;
+	char after[SESSION_ID_MAX + 1], prefix[SESSION_ID_MAX + 1];
+	char model[REGISTRY_NAME_MAX + 1];
+	struct {
+		char key[128], value[256];
+	} pairs[MAX_PAIRS];
+	size_t n_pairs;
+};
+
+static bool equals(const json_t *value, const char *text)
+{
+	char *number;
+	bool same;
+
+	if (json_is_string(value))
+		return !strcmp(json_string_value(value), text);
+	number = json_dumps(value,
+		JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
+	same = number && !strcmp(number, text);
+	free(number);
+	return same;
+}
+
+static bool has_pairs(void *arg, const struct session_info *info)
+{
+	const struct list_query *q = arg;
+	json_t *json = NULL;
+	bool all = true;
+
+	if (info->metadata)
+		json = json_loads(info->metadata, 0, NULL);
+	for (size_t i = 0; i < q->n_pairs && all; i++) {
+		const json_t *v = json_object_get(json, q->pairs[i].key);
+
+		all = v && equals(v, q->pairs[i].value);
+	}
+	json_decref(json);
+	return all;
+}
+
+static int read_pairs(struct call *c, struct list_query *q)
+{
+	const size_t skip = strlen("metadata.");
+	char name[128];
+
+	for (size_t i = 0; call_query_name(c, i, name, sizeof(name)); i++) {
+		if (strncmp(name, "metadata.", skip) != 0)
+			continue;
+		if (q->n_pairs == MAX_PAIRS)
+			return error_set_param(&c->err, ERROR_INVALID, name,
+				"more than %d metadata filters are given",
+				MAX_PAIRS);
+		if (router_decode(name + skip, strlen(name + skip),
+			    q->pairs[q->n_pairs].key,
+			    sizeof(q->pairs[0].key)) < 0)
+			return error_set_param(&c->err, ERROR_INVALID, name,
+				"'%s' is malformed", name);
+		if (call_query(c, name, q->pairs[q->n_pairs].value,
+			    sizeof(q->pairs[0].value), &c->err))
+			q->n_pairs++;
+		else if (c->err.code)
+			return -1;
+	}
 	return 0;
+}
+
+static int read_list(struct call *c, struct list_query *q)
+{
+	struct session_filter *f = &q->filter;
+	uint64_t limit = DEFAULT_PAGE;
+
+	if (call_check_query(c, list_query, N_LIST, &c->err) < 0 ||
+		call_query_number(c, "limit", 1, MAX_PAGE, &limit, &c->err) <
+			0 ||
+		read_pairs(c, q) < 0)
+		return -1;
+	f->limit = (size_t)limit;
+	f->after = call_query(c, "after", q->after, sizeof(q->after), &c->err);
+	f->prefix =
+		call_query(c, "prefix", q->prefix, sizeof(q->prefix), &c->err);
+	f->model = call_query(c, "model", q->model, sizeof(q->model), &c->err);
+	f->wants = q->n_pairs ? has_pairs : NULL;
+	f->arg = q;
+	return c->err.code ? -1 : 0;
 }
 
 static void work_list(struct call *c)
 {
-	char after[SESSION_ID_MAX + 2] = "";
-	struct session_info *infos;
-	json_t *data = json_array();
-	size_t limit, n;
-	bool more;
+	struct list_query q = { 0 };
+	struct session_page page;
+	json_t *data;
 
-	call_query(c, "after", after, sizeof(after));
-	if (page_size(c, &limit, &c->err) < 0 ||
-		session_list(c->api->backend.sessions, after, limit, &infos, &n,
-			&more, &c->err) < 0) {
-		json_decref(data);
+	if (read_list(c, &q) < 0 || session_list(c->api->backend.sessions,
+					    &q.filter, &page, &c->err) < 0) {
 		call_done(c);
 		return;
 	}
-	for (size_t i = 0; i < n; i++) {
-		json_array_append_new(data, describe(&infos[i]));
-		session_info_release(&infos[i]);
-	}
-	free(infos);
-	c->answer = json_pack("{s:s, s:o, s:b}", "object", "list", "data", data,
-		"has_more", more);
+	data = json_array();
+	for (size_t i = 0; i < page.n; i++)
+		json_array_append_new(data, session_describe(&page.infos[i]));
+	c->answer = json_pack("{s:s, s:o, s:b, s:s?}", "object", "list", "data",
+		data, "has_more", page.more, "next",
+		page.more ? page.next : NULL);
+	session_page_release(&page);
 	call_done(c);
 }
 
@@ -242,14 +296,17 @@ static const struct route rows[] = {
 		.path = "/v1/sessions",
 		.scope = ROUTE_SAMPLE,
 		.handle = list,
-		.summary = "List sessions by id: ?limit=N&after=ID",
+		.summary = "List sessions by id",
+		.query = list_query,
+		.n_query = N_LIST,
 		.status = 200,
 		.answer = "application/json" },
 	{ .method = "POST",
 		.path = "/v1/sessions",
 		.scope = ROUTE_SAMPLE,
 		.handle = create,
-		.summary = "Create a session at its model's initial state",
+		.summary = "Create a session, at its model's initial state or "
+			   "primed with a text",
 		.fields = create_fields,
 		.n_fields = N_CREATE,
 		.body_optional = true,
@@ -266,7 +323,7 @@ static const struct route rows[] = {
 		.path = "/v1/sessions/{id}",
 		.scope = ROUTE_SAMPLE,
 		.handle = delete,
-		.summary = "Delete a session",
+		.summary = "Delete a session and all that belongs to it",
 		.status = 200,
 		.answer = "application/json" },
 };

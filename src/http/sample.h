@@ -46,6 +46,7 @@ struct sample_choice {
 
 struct sample {
 	struct worker_job job; /* first */
+	struct api_reader reader;
 	struct sample *next, *prev;
 	struct api *api;
 	struct exchange *x; /* NULL once the client has left */
@@ -65,8 +66,8 @@ struct sample {
 	uint64_t kept;		/* tokens of choice 0 that the client has */
 	unsigned echo_choice;	/* to be sent the prompt next */
 	size_t echo_offset;
-	unsigned frame_choice;		    /* whose text is pending */
-	uint64_t frame_index, frame_tokens; /* of the pending frame */
+	unsigned frame_choice;		      /* whose text is pending */
+	uint64_t frame_settled, frame_tokens; /* of the pending frame */
 	struct sample_choice choices[GENERATE_MAX_CHOICES];
 };
 
@@ -75,7 +76,8 @@ struct sample {
 /* Room that any one frame fits in, escapes and log-probabilities included. */
 #define SAMPLE_FRAME_ROOM (96u << 10)
 
-/* A frame's end: bytes of the stream, and choice 0's tokens by then. */
+/* A frame's end: bytes of the stream, and choice 0's tokens by then, as far as
+ * all of their text is out. */
 struct sample_mark {
 	uint64_t bytes, tokens;
 };

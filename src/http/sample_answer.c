@@ -65,8 +65,8 @@ int sample_take(struct sample *s, const struct generate_event *e)
 	}
 	if (e->type == GENERATE_TOKEN) {
 		s->frame_tokens++;
-		s->frame_index = e->index;
 	}
+	s->frame_settled = e->settled;
 	s->frame_choice = e->choice;
 	return e->text_len ? buf_append(&c->text, e->text, e->text_len) : 0;
 }
@@ -157,6 +157,11 @@ json_t *sample_answer(struct sample *s)
 	json_decref(rest);
 	if (r->kernels_changed)
 		json_object_set_new(json, "kernels_changed", json_true());
+	if (r->session_change != SESSION_SAME)
+		json_object_set_new(json, "model_changed",
+			json_string(r->session_change == SESSION_CARRIED
+					    ? "carried"
+					    : "reset"));
 	return json;
 }
 
@@ -168,7 +173,7 @@ bool sample_frame_full(const struct sample *s)
 
 static int mark(struct sample *s)
 {
-	struct sample_mark m = { s->stream_bytes, s->frame_index };
+	struct sample_mark m = { s->stream_bytes, s->frame_settled };
 
 	if (s->frame_choice)
 		return 0;

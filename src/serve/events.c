@@ -107,6 +107,7 @@ void events_put(struct generate_request *r, const struct generate_event *e)
 		.token = e->token,
 		.logprob = e->logprob,
 		.index = e->index,
+		.settled = e->settled,
 		.position = e->position,
 		.sequence = r->n_events++,
 	};
@@ -139,6 +140,7 @@ const struct generate_event *generate_next(struct generate_request *r)
 		.finish = record.finish,
 		.token = record.token,
 		.index = record.index,
+		.settled = record.settled,
 		.position = record.position,
 		.logprob = record.logprob,
 		.n_top = record.n_top,

@@ -202,6 +202,7 @@ int generate_open(struct generate_request **request,
 			o->session->info.id);
 		r->result.position = o->session->state.position;
 		r->result.kernels_changed = o->session->kernels_changed;
+		r->result.session_change = o->session->change;
 	}
 	*request = r;
 	return 0;

@@ -9,12 +9,15 @@
 #include "nn/checkpoint.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
 
 #define SUFFIX ".safetensors"
 #define TRAIN_SUFFIX ".train.safetensors"
@@ -23,6 +26,15 @@ struct counted_entry {
 	struct registry_entry entry;
 	atomic_uint refs;
 	atomic_bool retired;
+	int fd; /* its file, whatever its path leads to by now; or -1 */
+};
+
+/* What a pinned session may yet ask for: a file, not its memory. */
+struct version {
+	uint64_t fingerprint;
+	char name[REGISTRY_NAME_MAX + 1];
+	int fd;
+	struct registry_entry *entry; /* a reference, or NULL */
 };
 
 struct registry {
@@ -31,6 +43,10 @@ struct registry {
 	size_t n;
 	char default_name[REGISTRY_NAME_MAX + 1]; /* "" = the first */
 	enum weight_type weights;
+	struct version versions[REGISTRY_VERSIONS]; /* [n_versions] oldest
+						     * first */
+	size_t n_versions;
+	pthread_mutex_t reviving; /* one file at a time is read again */
 };
 
 static struct counted_entry *counted(const struct registry_entry *e)
@@ -52,6 +68,8 @@ void registry_unref(struct registry_entry *e)
 		model_unref(e->model);
 	if (e->tokenizer)
 		tokenizer_unref(e->tokenizer);
+	if (counted(e)->fd >= 0)
+		close(counted(e)->fd);
 	free(e->training);
 	free(e->path);
 	free(e);
@@ -96,6 +114,25 @@ static size_t longest_token(const struct tokenizer *t)
 	return longest;
 }
 
+/* What a state depends on for its meaning, the weights apart. */
+static int fill_shape(
+	struct registry_entry *e, const struct checkpoint *c, struct error *err)
+{
+	const struct architecture *a = &c->parameters.arch;
+	json_t *json = json_pack("{s:s, s:I, s:I, s:I, s:O}", "cell", a->cell,
+		"hidden", (json_int_t)a->hidden, "layers",
+		(json_int_t)a->layers, "vocab", (json_int_t)a->vocab,
+		"tokenizer", c->tokenizer);
+	char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
+
+	json_decref(json);
+	if (!text)
+		return error_set_memory(err, "model", 0);
+	e->shape = XXH3_64bits(text, strlen(text));
+	free(text);
+	return 0;
+}
+
 static int fill(struct registry_entry *e, const struct checkpoint *c,
 	enum weight_type weights, struct error *err)
 {
@@ -108,6 +145,8 @@ static int fill(struct registry_entry *e, const struct checkpoint *c,
 			"model %s: its tokenizer has %zu tokens, its tensors"
 			" %zu",
 			e->path, tokenizer_vocab(e->tokenizer), a->vocab);
+	if (fill_shape(e, c, err) < 0)
+		return -1;
 	if (model_open(&e->model, &c->parameters, weights, err) < 0)
 		return error_prefix(err, "model %s", e->path);
 	if (c->training) {
@@ -129,12 +168,30 @@ static int fill(struct registry_entry *e, const struct checkpoint *c,
 	return 0;
 }
 
+/* c->fd is open on what `path` leads to, or did a moment ago: whoever reads it
+ * again compares fingerprints. */
+static int load_file(struct counted_entry *c, const char *path,
+	enum weight_type weights, struct error *err)
+{
+	struct checkpoint checkpoint;
+	struct stat st;
+	int result;
+
+	if (fstat(c->fd, &st) < 0)
+		return error_set_errno(
+			err, "model %s: cannot read", c->entry.path);
+	c->entry.created = (int64_t)st.st_mtime;
+	if (checkpoint_load(&checkpoint, path, err) < 0)
+		return -1;
+	result = fill(&c->entry, &checkpoint, weights, err);
+	checkpoint_release(&checkpoint);
+	return result;
+}
+
 static struct registry_entry *load(
 	const char *path, enum weight_type weights, struct error *err)
 {
 	struct counted_entry *c = calloc(1, sizeof(*c));
-	struct checkpoint checkpoint;
-	struct stat st;
 	int result = -1;
 
 	if (!c) {
@@ -142,6 +199,7 @@ static struct registry_entry *load(
 		return NULL;
 	}
 	atomic_init(&c->refs, 1);
+	c->fd = -1;
 	c->entry.path = strdup(path);
 	if (!c->entry.path) {
 		error_set_memory(err, "model", strlen(path));
@@ -149,15 +207,12 @@ static struct registry_entry *load(
 	}
 	if (name_of(path, c->entry.name, err) < 0)
 		goto out;
-	if (stat(path, &st) < 0) {
+	c->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (c->fd < 0) {
 		error_set_errno(err, "model %s: cannot read", path);
 		goto out;
 	}
-	c->entry.created = (int64_t)st.st_mtime;
-	if (checkpoint_load(&checkpoint, path, err) < 0)
-		goto out;
-	result = fill(&c->entry, &checkpoint, weights, err);
-	checkpoint_release(&checkpoint);
+	result = load_file(c, path, weights, err);
 out:
 	if (!result)
 		return &c->entry;
@@ -181,6 +236,35 @@ static void retire(struct registry_entry *e)
 {
 	atomic_store(&counted(e)->retired, true);
 	registry_unref(e);
+}
+
+static void forget_version(struct registry *r, size_t i)
+{
+	struct version *v = &r->versions[i];
+
+	close(v->fd);
+	registry_unref(v->entry);
+	memmove(v, v + 1, (--r->n_versions - i) * sizeof(*v));
+}
+
+/* Under the lock: keep the file of what is replaced or unloaded. */
+static void keep_version(struct registry *r, struct registry_entry *e)
+{
+	struct version v = { .fingerprint = e->fingerprint };
+
+	for (size_t i = 0; i < r->n; i++)
+		if (r->entries[i]->fingerprint == e->fingerprint)
+			return;
+	for (size_t i = 0; i < r->n_versions; i++)
+		if (r->versions[i].fingerprint == e->fingerprint)
+			return;
+	v.fd = fcntl(counted(e)->fd, F_DUPFD_CLOEXEC, 0);
+	if (v.fd < 0)
+		return;
+	if (r->n_versions == REGISTRY_VERSIONS)
+		forget_version(r, 0);
+	strcpy(v.name, e->name);
+	r->versions[r->n_versions++] = v;
 }
 
 /* Takes over the reference. */
@@ -210,6 +294,8 @@ static int publish(
 		r->n++;
 	}
 	entries[at] = e;
+	if (old)
+		keep_version(r, old);
 	pthread_mutex_unlock(&r->lock);
 	if (old)
 		retire(old);
@@ -297,6 +383,7 @@ int registry_open(struct registry **registry, const struct registry_options *o,
 	if (!r)
 		return error_set_memory(err, "models", sizeof(*r));
 	pthread_mutex_init(&r->lock, NULL);
+	pthread_mutex_init(&r->reviving, NULL);
 	r->weights = o->weights;
 	if (o->dir && load_directory(r, o->dir, err) < 0)
 		goto fail;
@@ -317,7 +404,10 @@ void registry_close(struct registry *r)
 		return;
 	for (size_t i = 0; i < r->n; i++)
 		retire(r->entries[i]);
+	while (r->n_versions)
+		forget_version(r, r->n_versions - 1);
 	free(r->entries);
+	pthread_mutex_destroy(&r->reviving);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
 }
@@ -342,6 +432,96 @@ struct registry_entry *registry_get(
 	else if (!e)
 		error_set_param(
 			err, ERROR_NOT_FOUND, "model", "no model is loaded");
+	return e;
+}
+
+/* Under the lock: a reference to what has it in memory, or NULL; *version is
+ * the kept one's place, or n_versions. */
+static struct registry_entry *find_loaded(
+	struct registry *r, uint64_t fingerprint, size_t *version)
+{
+	size_t i = 0;
+
+	for (i = 0; i < r->n; i++)
+		if (r->entries[i]->fingerprint == fingerprint)
+			return registry_ref(r->entries[i]);
+	for (i = 0; i < r->n_versions; i++)
+		if (r->versions[i].fingerprint == fingerprint)
+			break;
+	*version = i;
+	if (i == r->n_versions || !r->versions[i].entry)
+		return NULL;
+	return registry_ref(r->versions[i].entry);
+}
+
+/* Of what was read again one stays in memory: the last. */
+static void remember(struct registry *r, struct registry_entry *e)
+{
+	for (size_t i = 0; i < r->n_versions; i++) {
+		struct version *v = &r->versions[i];
+
+		registry_unref(v->entry);
+		v->entry = v->fingerprint == e->fingerprint ? registry_ref(e)
+							    : NULL;
+	}
+}
+
+static struct registry_entry *revive(
+	struct registry *r, const struct version *v, struct error *err)
+{
+	struct counted_entry *c = calloc(1, sizeof(*c));
+	char path[32];
+
+	if (!c) {
+		error_set_memory(err, "model", sizeof(*c));
+		close(v->fd);
+		return NULL;
+	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", v->fd);
+	atomic_init(&c->refs, 1);
+	atomic_init(&c->retired, true); /* engines let go of it when idle */
+	c->fd = v->fd;
+	strcpy(c->entry.name, v->name);
+	c->entry.path = strdup(v->name);
+	if (!c->entry.path)
+		error_set_memory(err, "model", strlen(v->name));
+	else if (!load_file(c, path, r->weights, err) &&
+		 c->entry.fingerprint == v->fingerprint)
+		return &c->entry;
+	registry_unref(&c->entry);
+	return NULL;
+}
+
+struct registry_entry *registry_find(struct registry *r, const char *name,
+	uint64_t fingerprint, struct error *err)
+{
+	struct version v = { .fd = -1 };
+	struct registry_entry *e;
+	size_t at;
+
+	pthread_mutex_lock(&r->reviving);
+	pthread_mutex_lock(&r->lock);
+	e = find_loaded(r, fingerprint, &at);
+	if (!e && at < r->n_versions) {
+		v = r->versions[at];
+		v.fd = fcntl(v.fd, F_DUPFD_CLOEXEC, 0);
+	}
+	pthread_mutex_unlock(&r->lock);
+	if (v.fd >= 0 && (e = revive(r, &v, NULL)) != NULL) {
+		log_info("an old version is loaded for a pinned session",
+			log_text("model", e->name),
+			log_text("fingerprint", e->system_fingerprint));
+		pthread_mutex_lock(&r->lock);
+		remember(r, e);
+		pthread_mutex_unlock(&r->lock);
+	}
+	pthread_mutex_unlock(&r->reviving);
+	if (!e)
+		error_set_param(err, ERROR_NOT_FOUND, "model",
+			"model '%.*s' %016llx is not loaded, nor is its file"
+			" there",
+			REGISTRY_NAME_MAX, name,
+			(unsigned long long)fingerprint);
 	return e;
 }
 
@@ -391,6 +571,7 @@ int registry_unload(struct registry *r, const char *name, struct error *err)
 		e = r->entries[at];
 		memmove(r->entries + at, r->entries + at + 1,
 			(--r->n - at) * sizeof(struct registry_entry *));
+		keep_version(r, e);
 		result = 0;
 	}
 	pthread_mutex_unlock(&r->lock);

@@ -26,6 +26,7 @@ struct event_record {
 	float logprob;
 	uint32_t text_len;
 	uint64_t index;
+	uint64_t settled;
 	uint64_t position;
 	size_t text_begin; /* bytes since the start, taken modulo text_size */
 	size_t text_end;

@@ -99,8 +99,7 @@ void sequence_advance(struct sequence *s)
 		s->done = true;
 }
 
-/* The n most probable tokens under the softmax, best first, ties by id. */
-static void top_logprobs(
+void sequence_top(
 	const real *logits, size_t vocab, struct generate_top *top, unsigned n)
 {
 	double sum = 0;
@@ -142,6 +141,7 @@ void sequence_finish(struct sequence *s, enum generate_finish finish)
 		.choice = s->choice,
 		.finish = finish,
 		.index = s->drawn,
+		.settled = s->drawn,
 		.position = s->state.position,
 	};
 
@@ -186,12 +186,16 @@ static bool emit(struct sequence *s, struct generate_event *e)
 	size_t ready;
 
 	if (is_stop_token(r, e->token)) {
+		e->settled = s->settled; /* what is held comes with the end */
 		events_put(r, e);
 		return true;
 	}
 	decode(s, e->token, &s->held);
 	ready = r->stops.n ? stop_scan(&r->stops, &s->held, &found)
 			   : s->held.len;
+	if (found || ready == s->held.len)
+		s->settled = s->drawn;
+	e->settled = s->settled;
 	e->text = s->held.data;
 	e->text_len = ready;
 	events_put(r, e);
@@ -221,7 +225,7 @@ int sequence_draw(struct sequence *s, struct sampler *sampler, real *logits,
 	if (e.n_top > r->model->vocab)
 		e.n_top = (unsigned)r->model->vocab;
 	if (e.n_top)
-		top_logprobs(logits, r->model->vocab, top, e.n_top);
+		sequence_top(logits, r->model->vocab, top, e.n_top);
 	draw = sampler_draw(sampler, &r->sampler, logits, s->state.window,
 		n_window, r->seed, s->choice, position);
 	if (r->session && token_buf_append(&s->tokens, draw.token) < 0)

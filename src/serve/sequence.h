@@ -31,9 +31,10 @@ struct sequence {
 	struct session_state state;
 	uint64_t fed;
 	uint64_t drawn;
-	uint64_t goal;	 /* fed without logits until here */
-	struct buf held; /* text that may become a stop string */
-	bool forked;	 /* false: waits for choice 0 to feed the prompt */
+	uint64_t settled; /* see generate_event */
+	uint64_t goal;	  /* fed without logits until here */
+	struct buf held;  /* text that may become a stop string */
+	bool forked;	  /* false: waits for choice 0 to feed the prompt */
 	bool done;
 	struct token_buf tokens; /* drawn; with a session only */
 	struct sequence_mark marks[SEQUENCE_MARKS];
@@ -70,5 +71,9 @@ void sequence_finish(struct sequence *s, enum generate_finish finish);
 /* The client kept only so many tokens: go back and feed up to there. done is
  * set when it is there already. */
 void sequence_rewind(struct sequence *s, uint64_t kept);
+
+/* The n most probable tokens under the softmax, best first, ties by id. */
+void sequence_top(
+	const real *logits, size_t vocab, struct generate_top *top, unsigned n);
 
 #endif

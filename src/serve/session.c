@@ -48,6 +48,7 @@ struct holder *sessions_hold(
 		return NULL;
 	}
 	snprintf(h->id, sizeof(h->id), "%s", id);
+	buf_init(&h->before, SESSION_BLOB_MAX);
 	h->session.sessions = s;
 	pthread_mutex_lock(&s->lock);
 	at = find(s, id);
@@ -63,6 +64,18 @@ struct holder *sessions_hold(
 	return NULL;
 }
 
+bool sessions_tell_swept(struct sessions *s, const char *id)
+{
+	struct holder *h;
+
+	pthread_mutex_lock(&s->lock);
+	h = *find(s, id);
+	if (h)
+		h->swept = true;
+	pthread_mutex_unlock(&s->lock);
+	return h != NULL;
+}
+
 void sessions_let_go(struct holder *h)
 {
 	struct sessions *s = h->session.sessions;
@@ -74,6 +87,7 @@ void sessions_let_go(struct holder *h)
 	pthread_mutex_unlock(&s->lock);
 	session_info_release(&h->session.info);
 	session_state_release(&h->session.state);
+	buf_release(&h->before);
 	free(h);
 }
 
@@ -103,54 +117,87 @@ void session_key(const char *id, char key[STORE_KEY_MAX + 1])
 		id);
 }
 
+void session_snapshot_key(
+	const char *id, const char *name, char key[STORE_KEY_MAX + 1])
+{
+	snprintf(key, STORE_KEY_MAX + 1, SNAPSHOT_PREFIX "%.*s/%.*s",
+		SESSION_ID_MAX, id, SESSION_ID_MAX, name);
+}
+
+void session_boundary_key(
+	const char *id, uint32_t slot, char key[STORE_KEY_MAX + 1])
+{
+	snprintf(key, STORE_KEY_MAX + 1, BOUNDARY_PREFIX "%.*s/%u",
+		SESSION_ID_MAX, id, slot);
+}
+
 int64_t session_expiry(int64_t used, int64_t ttl)
 {
 	return ttl && ttl < STORE_NEVER - used ? used + ttl : STORE_NEVER;
 }
 
-int session_fetch(struct sessions *s, const char *id, struct session_info *info,
-	struct session_state *state, struct error *err)
+int session_read(
+	struct sessions *s, const char *id, struct buf *blob, struct error *err)
 {
 	char key[STORE_KEY_MAX + 1];
 	struct error why = { 0 };
+
+	if (s->resident && resident_get(s->resident, id, store_now(), blob))
+		return 0;
+	session_key(id, key);
+	if (store_writer_get(s->writer, key, store_now(), blob, &why) == 0)
+		return 0;
+	if (why.code == ERROR_NOT_FOUND)
+		return session_missing(id, err);
+	if (err)
+		*err = why;
+	return -1;
+}
+
+static int decode(const char *id, const struct buf *blob,
+	struct session_info *info, struct session_state *state,
+	struct error *err)
+{
+	if (session_decode(blob->data, blob->len, info, state, err) == 0)
+		return 0;
+	return error_prefix(err, "session %s", id);
+}
+
+int session_fetch(struct sessions *s, const char *id, struct session_info *info,
+	struct session_state *state, struct error *err)
+{
 	struct buf blob;
 	int result;
 
-	session_key(id, key);
 	buf_init(&blob, SESSION_BLOB_MAX);
-	result = store_writer_get(s->writer, key, store_now(), &blob, &why);
-	if (result < 0 && why.code == ERROR_NOT_FOUND) {
-		session_missing(id, err);
-	} else if (result < 0) {
-		if (err)
-			*err = why;
-	} else {
-		result = session_decode(blob.data, blob.len, info, state, err);
-		if (result < 0)
-			error_prefix(err, "session %s", id);
-	}
+	result = session_read(s, id, &blob, err);
+	if (!result)
+		result = decode(id, &blob, info, state, err);
 	buf_release(&blob);
 	return result;
 }
 
-static void on_swept(void *arg, size_t removed)
+int session_fetch_held(struct holder *h, struct error *err)
 {
-	struct sessions *s = arg;
+	struct session *s = &h->session;
+	struct resident *r = s->sessions->resident;
 
-	atomic_fetch_sub(&s->count, removed);
-	atomic_store(&s->recount, true);
+	if (session_read(s->sessions, h->id, &h->before, err) < 0 ||
+		decode(h->id, &h->before, &s->info, &s->state, err) < 0)
+		return -1;
+	h->before_position = s->state.position;
+	if (r)
+		resident_put(r, h->id, h->before.data, h->before.len,
+			s->info.expires);
+	return 0;
 }
 
-int sessions_recount(struct sessions *s, struct error *err)
+static int open_resident(struct sessions *s, struct error *err)
 {
-	uint64_t n;
+	const struct resident_limits l = { s->options.resident,
+		s->options.resident_bytes };
 
-	atomic_store(&s->recount, false);
-	if (store_writer_count(
-		    s->writer, SESSION_PREFIX, store_now(), &n, err) < 0)
-		return -1;
-	atomic_store(&s->count, n);
-	return 0;
+	return l.sessions ? resident_open(&s->resident, &l, err) : 0;
 }
 
 int sessions_open(struct sessions **sessions, struct store_writer *w,
@@ -162,12 +209,15 @@ int sessions_open(struct sessions **sessions, struct store_writer *w,
 		return error_set_memory(err, "sessions", sizeof(*s));
 	s->writer = w;
 	s->options = *o;
-	if (sessions_recount(s, err) < 0) {
+	if (s->options.boundaries > SESSION_BOUNDARIES_MAX)
+		s->options.boundaries = SESSION_BOUNDARIES_MAX;
+	if (open_resident(s, err) < 0 || sessions_recount(s, err) < 0) {
+		resident_close(s->resident);
 		free(s);
 		return -1;
 	}
 	pthread_mutex_init(&s->lock, NULL);
-	store_writer_on_sweep(w, on_swept, s);
+	store_writer_on_sweep(w, session_on_swept, s);
 	*sessions = s;
 	return 0;
 }
@@ -178,6 +228,7 @@ void sessions_close(struct sessions *s)
 		return;
 	store_writer_on_sweep(s->writer, NULL, NULL);
 	store_writer_flush(s->writer); /* callbacks still hold ids */
+	resident_close(s->resident);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
@@ -187,44 +238,129 @@ uint64_t sessions_count(struct sessions *s)
 	return atomic_load(&s->count);
 }
 
-int session_post(struct sessions *s, const struct session_info *i,
-	const struct session_state *state, size_t *bytes, store_done_fn *done,
-	void *arg, struct error *err)
+void sessions_stats(struct sessions *s, struct sessions_stats *stats)
 {
+	struct resident_stats r = { 0 };
+
+	if (s->resident)
+		resident_stats(s->resident, &r);
+	*stats = (struct sessions_stats){
+		.resident = r.sessions,
+		.resident_bytes = r.bytes,
+		.hits = r.hits,
+		.misses = r.misses,
+		.spilled = r.spilled,
+		.expired = atomic_load(&s->expired),
+		.deleted = atomic_load(&s->deleted),
+		.evicted = atomic_load(&s->evicted),
+	};
+}
+
+static int post_blob(struct sessions *s, const struct session_info *i,
+	const struct buf *blob, const struct store_change *with, size_t n_with,
+	store_done_fn *done, void *arg, struct error *err)
+{
+	struct store_change *changes = calloc(n_with + 1, sizeof(*changes));
 	char key[STORE_KEY_MAX + 1];
+	int result;
+
+	if (!changes)
+		return error_set_memory(
+			err, "session", (n_with + 1) * sizeof(*changes));
+	session_key(i->id, key);
+	changes[0] =
+		(struct store_change){ key, blob->data, blob->len, i->expires };
+	if (n_with)
+		memcpy(changes + 1, with, n_with * sizeof(*changes));
+	/* Before it is posted: a failure that comes at once drops it again. */
+	if (s->resident)
+		resident_put(
+			s->resident, i->id, blob->data, blob->len, i->expires);
+	result = store_writer_post(
+		s->writer, changes, n_with + 1, done, arg, err);
+	if (result < 0 && s->resident)
+		resident_drop(s->resident, i->id);
+	free(changes);
+	return result;
+}
+
+int session_post(struct sessions *s, const struct session_info *i,
+	const struct session_state *state, const struct store_change *with,
+	size_t n_with, size_t *bytes, store_done_fn *done, void *arg,
+	struct error *err)
+{
 	struct buf blob;
 	int result;
 
-	session_key(i->id, key);
 	buf_init(&blob, SESSION_BLOB_MAX);
 	result = session_encode(i, state, &blob, err);
-	if (!result) {
-		const struct store_change c = { key, blob.data, blob.len,
-			i->expires };
-
-		*bytes = blob.len;
-		result = store_writer_post(s->writer, &c, 1, done, arg, err);
-	}
+	*bytes = blob.len;
+	if (!result)
+		result = post_blob(s, i, &blob, with, n_with, done, arg, err);
 	buf_release(&blob);
 	return result;
 }
 
-/* The model that a session goes on with, as a reference. */
-static struct registry_entry *model_for(const struct session *s,
-	struct registry *r, const char *name, struct error *err)
+/* A free place for one more boundary: the oldest one's when there is none. */
+static uint32_t boundary_slot(struct session_info *i, size_t limit)
 {
-	struct registry_entry *m;
+	uint32_t slot = 0;
 
-	m = registry_get(r, name && *name ? name : s->info.model, err);
-	if (!m || m->fingerprint == s->info.fingerprint)
-		return m;
-	error_set_param(err, ERROR_CONFLICT, "model",
-		"session %s was made with model %s %016llx, but %s is %016llx",
-		s->info.id, s->info.model,
-		(unsigned long long)s->info.fingerprint, m->name,
-		(unsigned long long)m->fingerprint);
-	registry_unref(m);
-	return NULL;
+	while (i->n_boundaries >= limit)
+		memmove(i->boundaries, i->boundaries + 1,
+			--i->n_boundaries * sizeof(*i->boundaries));
+	for (size_t k = 0; k < i->n_boundaries; k++)
+		if (i->boundaries[k].slot == slot) {
+			slot++;
+			k = (size_t)-1; /* look at all again */
+		}
+	return slot;
+}
+
+/* Whether the state before is to be kept: then it is the newest boundary. An
+ * empty timeline needs no row to go back to. */
+static bool add_boundary(struct holder *h, char key[STORE_KEY_MAX + 1])
+{
+	struct session *s = &h->session;
+	size_t limit = s->sessions->options.boundaries;
+	struct session_info *i = &s->info;
+	uint32_t slot;
+
+	if (!limit || !h->before.len || !h->before_position ||
+		s->change == SESSION_RESTARTED ||
+		s->state.position <= h->before_position)
+		return false;
+	slot = boundary_slot(i, limit);
+	i->boundaries[i->n_boundaries++] =
+		(struct session_boundary){ h->before_position, slot };
+	session_boundary_key(h->id, slot, key);
+	return true;
+}
+
+int session_post_held(struct holder *h, const struct store_change *with,
+	size_t n_with, store_done_fn *done, void *arg, struct error *err)
+{
+	struct session *s = &h->session;
+	struct store_change *all = calloc(n_with + 1, sizeof(*all));
+	struct session_info *i = &s->info;
+	char key[STORE_KEY_MAX + 1];
+	int result;
+
+	if (!all)
+		return error_set_memory(
+			err, "session", (n_with + 1) * sizeof(*all));
+	if (n_with)
+		memcpy(all, with, n_with * sizeof(*all));
+	i->position = s->state.position;
+	i->used = store_now();
+	i->expires = session_expiry(i->used, i->ttl);
+	if (add_boundary(h, key))
+		all[n_with++] = (struct store_change){ key, h->before.data,
+			h->before.len, STORE_NEVER };
+	result = session_post(s->sessions, i, &s->state, all, n_with, &i->bytes,
+		done, arg, err);
+	free(all);
+	return result;
 }
 
 static int begin_held(struct holder *h, struct registry *r,
@@ -234,7 +370,7 @@ static int begin_held(struct holder *h, struct registry *r,
 	struct session *s = &h->session;
 	struct registry_entry *m;
 
-	if (session_fetch(s->sessions, h->id, &s->info, &s->state, err) < 0)
+	if (session_fetch_held(h, err) < 0)
 		return -1;
 	if (expected_position != SESSION_ANY_POSITION &&
 		expected_position != s->state.position)
@@ -242,7 +378,7 @@ static int begin_held(struct holder *h, struct registry *r,
 			"session %s is at position %llu, not %llu", h->id,
 			(unsigned long long)s->state.position,
 			(unsigned long long)expected_position);
-	m = model_for(s, r, model_name, err);
+	m = session_model(s, r, model_name, err);
 	if (!m)
 		return -1;
 	if (session_state_check(&s->state, m, err) < 0) {
@@ -277,9 +413,14 @@ int session_begin(struct sessions *s, struct registry *r, const char *id,
 
 static void end_commit(struct holder *h, const struct error *err)
 {
+	struct sessions *s = h->session.sessions;
 	store_done_fn *done = h->done;
 	void *arg = h->arg;
 
+	if (err && s->resident)
+		resident_drop(s->resident, h->id);
+	if (err && h->creating)
+		atomic_fetch_sub(&s->count, 1);
 	/* Free for others before anyone hears that it is done. */
 	sessions_let_go(h);
 	if (done)
@@ -297,23 +438,32 @@ static void on_relaxed(void *arg, const struct error *err)
 		log_error("session was not stored", log_fault(err));
 }
 
+static int commit_relaxed(struct holder *h, struct error *err)
+{
+	struct session_waiter *w = session_waiter_new(h->session.sessions,
+		h->id, on_relaxed, NULL, h->creating ? -1 : 0, err);
+
+	if (!w)
+		return -1;
+	if (session_post_held(h, NULL, 0, session_waiter_done, w, err) == 0)
+		return 0;
+	free(w);
+	return -1;
+}
+
 void session_commit(struct session *session, const char *kernels,
 	store_done_fn *done, void *arg)
 {
 	struct holder *h = (struct holder *)session;
-	struct sessions *s = session->sessions;
-	bool relaxed = s->options.durability == SESSION_RELAXED;
+	bool relaxed = session->sessions->options.durability == SESSION_RELAXED;
 	struct session_info *i = &session->info;
 	struct error err;
 
 	h->done = done;
 	h->arg = arg;
-	i->position = session->state.position;
-	i->used = store_now();
-	i->expires = session_expiry(i->used, i->ttl);
 	snprintf(i->kernels, sizeof(i->kernels), "%s", kernels);
-	if (session_post(s, i, &session->state, &i->bytes,
-		    relaxed ? on_relaxed : on_committed, h, &err) < 0)
+	if (relaxed ? commit_relaxed(h, &err) < 0
+		    : session_post_held(h, NULL, 0, on_committed, h, &err) < 0)
 		end_commit(h, &err);
 	else if (relaxed)
 		end_commit(h, NULL);
@@ -321,5 +471,9 @@ void session_commit(struct session *session, const char *kernels,
 
 void session_abort(struct session *session)
 {
-	sessions_let_go((struct holder *)session);
+	struct holder *h = (struct holder *)session;
+
+	if (h->creating || h->swept)
+		atomic_fetch_sub(&session->sessions->count, 1);
+	sessions_let_go(h);
 }

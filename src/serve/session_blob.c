@@ -3,7 +3,7 @@
  *   magic, version, checksum of all that follows, length, then the fields in
  *   the order of put_fields, strings and arrays with their lengths before.
  */
-#include "serve/session.h"
+#include "serve/session_private.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -11,51 +11,22 @@
 #include <xxhash.h>
 
 #define MAGIC 0x53524e55u /* "UNRS" */
-#define VERSION 1
+#define VERSION 2
 #define HEADER 16 /* magic, version, checksum */
-#define BLOB_MAX (64u << 20)
+/* Version 1 had no owner, shape, policy, boundaries and snapshots. */
+#define OLDEST 1
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 	"blobs are written in the machine's order");
 _Static_assert(sizeof(real) == 4, "blobs hold floats");
 
-int session_state_init(struct session_state *s, const struct registry_entry *m,
-	struct error *err)
-{
-	*s = (struct session_state){ .n_hidden = m->state_floats,
-		.pending = tokenizer_start(m->tokenizer) };
-	s->hidden = calloc(s->n_hidden ? s->n_hidden : 1, sizeof(real));
-	if (!s->hidden)
-		return error_set_memory(
-			err, "session state", s->n_hidden * sizeof(real));
-	return 0;
-}
-
-void session_state_release(struct session_state *s)
-{
-	free(s->hidden);
-	s->hidden = NULL;
-}
-
-void session_state_copy(
-	struct session_state *to, const struct session_state *from)
-{
-	real *hidden = to->hidden;
-
-	memcpy(hidden, from->hidden, from->n_hidden * sizeof(real));
-	*to = *from;
-	to->hidden = hidden;
-}
-
 void session_info_release(struct session_info *i)
 {
 	free(i->metadata);
+	free(i->snapshots);
 	i->metadata = NULL;
-}
-
-static size_t window_length(uint64_t position)
-{
-	return position < SESSION_WINDOW ? (size_t)position : SESSION_WINDOW;
+	i->snapshots = NULL;
+	i->n_snapshots = 0;
 }
 
 /* The writing side: the first failure sticks. */
@@ -89,6 +60,22 @@ static void put_text(struct writer *w, const char *text)
 		put(w, text, len);
 }
 
+static void put_directory(struct writer *w, const struct session_info *i)
+{
+	put32(w, (uint32_t)i->n_boundaries);
+	for (size_t k = 0; k < i->n_boundaries; k++) {
+		put64(w, i->boundaries[k].position);
+		put32(w, i->boundaries[k].slot);
+	}
+	put32(w, (uint32_t)i->n_snapshots);
+	for (size_t k = 0; k < i->n_snapshots; k++) {
+		put_text(w, i->snapshots[k].name);
+		put64(w, i->snapshots[k].position);
+		put64(w, (uint64_t)i->snapshots[k].created);
+		put64(w, i->snapshots[k].bytes);
+	}
+}
+
 static void put_fields(struct writer *w, const struct session_info *i,
 	const struct session_state *s)
 {
@@ -96,16 +83,22 @@ static void put_fields(struct writer *w, const struct session_info *i,
 	put_text(w, i->model);
 	put_text(w, i->kernels);
 	put_text(w, i->metadata);
+	put_text(w, i->owner);
 	put64(w, i->fingerprint);
+	put64(w, i->shape);
+	put32(w, i->start);
 	put64(w, i->seed);
 	put64(w, (uint64_t)i->created);
 	put64(w, (uint64_t)i->used);
 	put64(w, (uint64_t)i->ttl);
+	put32(w, i->policy);
+	put_directory(w, i);
 	put64(w, s->position);
 	put32(w, s->pending);
 	put32(w, s->decoder.n_held);
 	put(w, s->decoder.held, sizeof(s->decoder.held));
-	put(w, s->window, window_length(s->position) * sizeof(*s->window));
+	put(w, s->window,
+		session_window_length(s->position) * sizeof(*s->window));
 	put32(w, (uint32_t)s->n_hidden);
 	put(w, s->hidden, s->n_hidden * sizeof(real));
 }
@@ -149,6 +142,7 @@ int session_encode(const struct session_info *info,
 /* The reading side: past the end all is zero, and failed. */
 struct reader {
 	const char *at, *end;
+	uint32_t version;
 	int failed;
 };
 
@@ -213,18 +207,88 @@ static char *take_metadata(struct reader *r)
 	return text;
 }
 
+static void take_boundaries(struct reader *r, struct session_info *i)
+{
+	uint32_t n = take32(r);
+
+	if (n > SESSION_BOUNDARIES_MAX)
+		r->failed = -1;
+	for (uint32_t k = 0; k < n && !r->failed; k++) {
+		struct session_boundary *b = &i->boundaries[k];
+
+		b->position = take64(r);
+		b->slot = take32(r);
+		if (b->slot >= SESSION_BOUNDARIES_MAX)
+			r->failed = -1;
+		i->n_boundaries++;
+	}
+}
+
+static void take_snapshots(struct reader *r, struct session_info *i)
+{
+	uint32_t n = take32(r);
+
+	if (n > SESSION_SNAPSHOTS_MAX)
+		r->failed = -1;
+	if (r->failed || !n)
+		return;
+	i->snapshots = calloc(n, sizeof(*i->snapshots));
+	if (!i->snapshots) {
+		r->failed = -1;
+		return;
+	}
+	for (; i->n_snapshots < n && !r->failed; i->n_snapshots++) {
+		struct session_snapshot *s = &i->snapshots[i->n_snapshots];
+
+		take_text(r, s->name, sizeof(s->name));
+		s->position = take64(r);
+		s->created = (int64_t)take64(r);
+		s->bytes = take64(r);
+	}
+}
+
+/* Times are added up later on: none may be out of the world. */
+static void check_info(struct reader *r, const struct session_info *i)
+{
+	if (i->created < 0 || i->used < 0 || i->ttl < 0 ||
+		i->used > STORE_NEVER / 2 || i->policy > SESSION_RESET)
+		r->failed = -1;
+	for (const char *p = i->kernels; *p; p++)
+		if (*p < ' ' || *p > '~')
+			r->failed = -1;
+	for (const char *p = i->id; *p; p++)
+		if (*p < ' ' || *p > '~')
+			r->failed = -1;
+	for (const char *p = i->model; *p; p++)
+		if (*p < ' ' || *p > '~')
+			r->failed = -1;
+}
+
 static void take_info(struct reader *r, struct session_info *i)
 {
 	take_text(r, i->id, sizeof(i->id));
 	take_text(r, i->model, sizeof(i->model));
 	take_text(r, i->kernels, sizeof(i->kernels));
 	i->metadata = take_metadata(r);
+	if (r->version > 1)
+		take_text(r, i->owner, sizeof(i->owner));
 	i->fingerprint = take64(r);
+	i->start = UINT32_MAX;
+	if (r->version > 1) {
+		i->shape = take64(r);
+		i->start = take32(r);
+	}
 	i->seed = take64(r);
 	i->created = (int64_t)take64(r);
 	i->used = (int64_t)take64(r);
 	i->ttl = (int64_t)take64(r);
-	i->expires = i->ttl ? i->used + i->ttl : STORE_NEVER;
+	if (r->version > 1) {
+		i->policy = take32(r);
+		take_boundaries(r, i);
+		take_snapshots(r, i);
+	}
+	check_info(r, i);
+	i->expires = r->failed ? 0 : session_expiry(i->used, i->ttl);
 }
 
 static void take_state(struct reader *r, struct session_state *s)
@@ -234,11 +298,16 @@ static void take_state(struct reader *r, struct session_state *s)
 	s->position = take64(r);
 	s->pending = take32(r);
 	n_held = take32(r);
-	if (n_held >= sizeof(s->decoder.held))
+	if (n_held >= sizeof(s->decoder.held) || s->position > INT64_MAX)
 		r->failed = -1;
 	s->decoder.n_held = (uint8_t)n_held;
 	take(r, s->decoder.held, sizeof(s->decoder.held));
-	take(r, s->window, window_length(s->position) * sizeof(*s->window));
+	if (r->failed || !decoder_valid(&s->decoder)) {
+		r->failed = -1;
+		return;
+	}
+	take(r, s->window,
+		session_window_length(s->position) * sizeof(*s->window));
 	s->n_hidden = take32(r);
 	if (s->n_hidden != (size_t)(r->end - r->at) / sizeof(real))
 		r->failed = -1;
@@ -259,10 +328,10 @@ static int check_header(const char *blob, size_t len, struct error *err)
 	uint32_t magic, version;
 	uint64_t sum;
 
-	if (len < HEADER || len > BLOB_MAX)
+	if (len < HEADER || len > SESSION_BLOB_MAX)
 		return error_set(err, ERROR_CORRUPT,
 			"session blob of %zu bytes, expected %d to %u", len,
-			HEADER, BLOB_MAX);
+			HEADER, SESSION_BLOB_MAX);
 	memcpy(&magic, blob, 4);
 	memcpy(&version, blob + 4, 4);
 	memcpy(&sum, blob + 8, 8);
@@ -270,10 +339,11 @@ static int check_header(const char *blob, size_t len, struct error *err)
 		return error_set(err, ERROR_CORRUPT,
 			"session blob begins with %08x, expected %08x", magic,
 			MAGIC);
-	if (version != VERSION)
+	if (version < OLDEST || version > VERSION)
 		return error_set(err, ERROR_UNSUPPORTED,
-			"session blob has version %u, this program knows %d",
-			version, VERSION);
+			"session blob has version %u, this program knows %d to"
+			" %d",
+			version, OLDEST, VERSION);
 	if (sum != XXH3_64bits_withSeed(blob + HEADER, len - HEADER, version))
 		return error_set(
 			err, ERROR_CORRUPT, "session blob fails its checksum");
@@ -291,6 +361,7 @@ int session_decode(const void *blob, size_t len, struct session_info *info,
 	*info = (struct session_info){ 0 };
 	if (check_header(blob, len, err) < 0)
 		return -1;
+	memcpy(&r.version, (const char *)blob + 4, sizeof(r.version));
 	take_info(&r, info);
 	take_state(&r, &s);
 	info->position = s.position;
@@ -307,45 +378,4 @@ int session_decode(const void *blob, size_t len, struct session_info *info,
 	else if (state)
 		*state = s;
 	return result;
-}
-
-/* Where h lies in [layers][states][hidden]. */
-static int check_hidden(const struct session_state *s,
-	const struct architecture *a, struct error *err)
-{
-	size_t stride = s->n_hidden / a->layers;
-
-	for (size_t l = 0; l < a->layers; l++)
-		for (size_t j = 0; j < a->hidden; j++) {
-			real h = s->hidden[l * stride + j];
-
-			if (!(fabsf(h) <= 1))
-				return error_set(err, ERROR_CORRUPT,
-					"hidden state of layer %zu, unit %zu"
-					" is %g, expected -1 to 1",
-					l, j, (double)h);
-		}
-	return 0;
-}
-
-int session_state_check(const struct session_state *s,
-	const struct registry_entry *model, struct error *err)
-{
-	size_t n = window_length(s->position);
-
-	if (s->n_hidden != model->state_floats)
-		return error_set(err, ERROR_CORRUPT,
-			"hidden state has %zu values, expected %zu",
-			s->n_hidden, model->state_floats);
-	if (s->pending >= model->vocab)
-		return error_set(err, ERROR_CORRUPT,
-			"pending token %u is not below the vocabulary's %zu",
-			s->pending, model->vocab);
-	for (size_t i = 0; i < n; i++)
-		if (s->window[i] >= model->vocab)
-			return error_set(err, ERROR_CORRUPT,
-				"recent token %u is not below the vocabulary's"
-				" %zu",
-				s->window[i], model->vocab);
-	return check_hidden(s, model_architecture(model->model), err);
 }

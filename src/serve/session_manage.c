@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void fresh_id(char id[SESSION_ID_MAX + 1])
+void session_fresh_id(char id[SESSION_ID_MAX + 1])
 {
 	static const char digits[] = "abcdefghijklmnopqrstuvwxyz234567";
 	unsigned __int128 bits =
@@ -21,21 +21,7 @@ static void fresh_id(char id[SESSION_ID_MAX + 1])
 	*p = '\0';
 }
 
-static int check_quota(struct sessions *s, struct error *err)
-{
-	if (!s->options.max || atomic_load(&s->count) < s->options.max)
-		return 0;
-	if (atomic_load(&s->recount) && sessions_recount(s, err) < 0)
-		return -1;
-	if (atomic_load(&s->count) < s->options.max)
-		return 0;
-	return error_set(err, ERROR_NO_SPACE,
-		"%llu sessions are stored, sessions.max is %llu",
-		(unsigned long long)atomic_load(&s->count),
-		(unsigned long long)s->options.max);
-}
-
-static int check_metadata(const char *text, struct error *err)
+int session_check_metadata(const char *text, struct error *err)
 {
 	json_error_t why;
 	json_t *json;
@@ -64,13 +50,17 @@ static int describe(struct sessions *s, const struct session_options *o,
 		.seed = o->has_seed ? o->seed : rng_entropy(),
 		.created = now,
 		.used = now,
-		.ttl = ttl };
+		.ttl = ttl,
+		.shape = o->model->shape,
+		.start = tokenizer_start(o->model->tokenizer),
+		.policy = o->policy };
 	if (o->id)
 		snprintf(i->id, sizeof(i->id), "%s", o->id);
 	else
-		fresh_id(i->id);
+		session_fresh_id(i->id);
 	snprintf(i->model, sizeof(i->model), "%s", o->model->name);
 	snprintf(i->kernels, sizeof(i->kernels), "%s", o->model->system);
+	snprintf(i->owner, sizeof(i->owner), "%s", o->owner ? o->owner : "");
 	i->expires = session_expiry(now, ttl);
 	if (!o->metadata)
 		return 0;
@@ -80,40 +70,44 @@ static int describe(struct sessions *s, const struct session_options *o,
 		       : error_set_memory(err, "metadata", strlen(o->metadata));
 }
 
-/* Of a posted creation or deletion. */
-struct waiter {
+struct session_waiter {
 	struct sessions *sessions;
 	store_done_fn *done;
 	void *arg;
-	int undo; /* to the count, should it fail */
+	long long undo; /* to the count, should it fail */
+	char id[SESSION_ID_MAX + 1];
 };
 
-static void on_posted(void *arg, const struct error *err)
+void session_waiter_done(void *waiter, const struct error *err)
 {
-	struct waiter *w = arg;
+	struct session_waiter *w = waiter;
+	struct sessions *s = w->sessions;
 
 	if (err)
-		atomic_fetch_add(&w->sessions->count,
-			(unsigned long long)(long long)w->undo);
+		atomic_fetch_add(&s->count, (unsigned long long)w->undo);
+	if (err && s->resident && *w->id)
+		resident_drop(s->resident, w->id);
 	if (w->done)
 		w->done(w->arg, err);
 	free(w);
 }
 
-static struct waiter *waiter_new(struct sessions *s, store_done_fn *done,
-	void *arg, int undo, struct error *err)
+struct session_waiter *session_waiter_new(struct sessions *s, const char *id,
+	store_done_fn *done, void *arg, long long undo, struct error *err)
 {
-	struct waiter *w = malloc(sizeof(*w));
+	struct session_waiter *w = malloc(sizeof(*w));
 
 	if (!w) {
 		error_set_memory(err, "session", sizeof(*w));
 		return NULL;
 	}
-	*w = (struct waiter){ s, done, arg, undo };
+	*w = (struct session_waiter){ s, done, arg, undo, "" };
+	if (id)
+		snprintf(w->id, sizeof(w->id), "%s", id);
 	return w;
 }
 
-static int check_absent(struct sessions *s, const char *id, struct error *err)
+int session_check_absent(struct sessions *s, const char *id, struct error *err)
 {
 	char key[STORE_KEY_MAX + 1];
 	struct error why = { 0 };
@@ -135,52 +129,103 @@ static int check_absent(struct sessions *s, const char *id, struct error *err)
 		err, ERROR_CONFLICT, "id", "session '%s' exists already", id);
 }
 
-static int create_held(struct sessions *s, const struct registry_entry *model,
-	struct session_info *info, store_done_fn *done, void *arg,
+/* A new id needs no look into the store. */
+static int fill_new(struct holder *h, const struct session_options *o,
+	struct session_info *info, struct error *err)
+{
+	struct session *s = &h->session;
+
+	if ((o->id && session_check_absent(s->sessions, h->id, err) < 0) ||
+		session_state_init(&s->state, o->model, err) < 0)
+		return -1;
+	s->info = *info;
+	info->metadata = NULL;
+	return 0;
+}
+
+struct holder *session_begin_new(
+	struct sessions *s, const struct session_options *o, struct error *err)
+{
+	struct session_info info;
+	struct holder *h;
+	bool good;
+
+	if ((o->id && session_check_id(o->id, err) < 0) ||
+		session_check_metadata(o->metadata, err) < 0 ||
+		describe(s, o, &info, err) < 0)
+		return NULL;
+	h = sessions_hold(s, info.id, err);
+	good = h && fill_new(h, o, &info, err) == 0 &&
+	       session_make_room(s, o->owner, 1, err) == 0;
+	session_info_release(&info);
+	if (good) {
+		/* Counted first: the writer may fail before post returns. */
+		atomic_fetch_add(&s->count, 1);
+		h->creating = true;
+		return h;
+	}
+	if (h)
+		sessions_let_go(h);
+	return NULL;
+}
+
+int session_info_copy(struct session_info *to, const struct session_info *from,
 	struct error *err)
 {
-	struct session_state state = { 0 };
-	struct waiter *w = NULL;
-	int result = -1;
+	size_t bytes = from->n_snapshots * sizeof(*from->snapshots);
 
-	if (check_absent(s, info->id, err) < 0 ||
-		session_state_init(&state, model, err) < 0)
-		goto out;
-	w = waiter_new(s, done, arg, -1, err);
-	if (!w)
-		goto out;
-	/* Counted first: the writer may fail it before post returns. */
-	atomic_fetch_add(&s->count, 1);
-	result = session_post(s, info, &state, &info->bytes, on_posted, w, err);
-	if (result != 0) {
-		atomic_fetch_sub(&s->count, 1);
-		free(w);
+	*to = *from;
+	to->metadata = from->metadata ? strdup(from->metadata) : NULL;
+	to->snapshots = bytes ? malloc(bytes) : NULL;
+	if ((from->metadata && !to->metadata) || (bytes && !to->snapshots)) {
+		session_info_release(to);
+		return error_set_memory(err, "session", bytes);
 	}
-out:
-	session_state_release(&state);
-	return result;
+	if (bytes)
+		memcpy(to->snapshots, from->snapshots, bytes);
+	return 0;
+}
+
+/* h goes in any case. */
+static int post_new(struct holder *h, struct session_info *info,
+	store_done_fn *done, void *arg, struct error *err)
+{
+	struct sessions *s = h->session.sessions;
+	struct session_waiter *w;
+
+	w = session_waiter_new(s, h->id, done, arg, -1, err);
+	if (w && session_post_held(h, NULL, 0, session_waiter_done, w, err) ==
+			 0) {
+		int copied = session_info_copy(info, &h->session.info, NULL);
+
+		sessions_let_go(h);
+		if (copied < 0) /* it is stored: tell what fits */
+			*info = (struct session_info){ 0 };
+		return 0;
+	}
+	free(w);
+	session_abort(&h->session);
+	return -1;
 }
 
 int session_create(struct sessions *s, const struct session_options *o,
 	struct session_info *info, store_done_fn *done, void *arg,
 	struct error *err)
 {
-	struct holder *h;
-	int result = -1;
+	struct holder *h = session_begin_new(s, o, err);
 
-	if ((o->id && session_check_id(o->id, err) < 0) ||
-		check_metadata(o->metadata, err) < 0 || check_quota(s, err) < 0)
+	return h ? post_new(h, info, done, arg, err) : -1;
+}
+
+int session_create_held(struct sessions *s, const struct session_options *o,
+	struct session **session, struct error *err)
+{
+	struct holder *h = session_begin_new(s, o, err);
+
+	if (!h)
 		return -1;
-	if (describe(s, o, info, err) < 0)
-		return -1;
-	h = sessions_hold(s, info->id, err);
-	if (h) {
-		result = create_held(s, o->model, info, done, arg, err);
-		sessions_let_go(h);
-	}
-	if (result < 0)
-		session_info_release(info);
-	return result;
+	*session = &h->session;
+	return 0;
 }
 
 int session_get(struct sessions *s, const char *id, struct session_info *info,
@@ -195,89 +240,108 @@ int session_get(struct sessions *s, const char *id, struct session_info *info,
 }
 
 struct listing {
-	struct sessions *sessions;
-	struct session_info *infos; /* [limit] */
-	size_t n, limit;
-	bool more;
+	const struct session_filter *filter;
+	struct session_page *page;
+	size_t seen;
 };
+
+static bool wanted(const struct session_filter *f, const struct session_info *i)
+{
+	return (!f->model || !strcmp(f->model, i->model)) &&
+	       (!f->wants || f->wants(f->arg, i));
+}
 
 static int list_row(void *arg, const char *key, const void *value, size_t len,
 	int64_t expires)
 {
 	struct listing *l = arg;
+	struct session_page *p = l->page;
+	struct session_info *i = &p->infos[p->n];
 	struct error err = { 0 };
 
-	if (l->n == l->limit) {
-		l->more = true;
+	if (p->n == l->filter->limit || l->seen++ == SESSION_SCAN_MAX) {
+		p->more = true;
 		return 1;
 	}
-	if (session_decode(value, len, &l->infos[l->n], NULL, &err) < 0) {
+	snprintf(p->next, sizeof(p->next), "%s", key + strlen(SESSION_PREFIX));
+	if (session_decode(value, len, i, NULL, &err) < 0)
 		log_warn("session is damaged", log_text("key", key),
 			log_fault(&err));
-		return 0;
-	}
-	l->n++;
+	else if (wanted(l->filter, i))
+		p->n++;
+	else
+		session_info_release(i);
 	return 0;
 }
 
-int session_list(struct sessions *s, const char *after, size_t limit,
-	struct session_info **infos, size_t *n, bool *more, struct error *err)
+void session_page_release(struct session_page *p)
 {
-	struct listing l = { .sessions = s, .limit = limit };
-	char key[STORE_KEY_MAX + 1] = "";
+	for (size_t i = 0; i < p->n; i++)
+		session_info_release(&p->infos[i]);
+	free(p->infos);
+	*p = (struct session_page){ 0 };
+}
 
-	if (!limit || limit > 1000)
+int session_list(struct sessions *s, const struct session_filter *f,
+	struct session_page *page, struct error *err)
+{
+	struct listing l = { .filter = f, .page = page };
+	char after[STORE_KEY_MAX + 1] = "", prefix[STORE_KEY_MAX + 1];
+
+	*page = (struct session_page){ 0 };
+	if (!f->limit || f->limit > 1000)
 		return error_set_param(err, ERROR_INVALID, "limit",
-			"limit is %zu, expected 1 to 1000", limit);
-	if (after && *after)
-		session_key(after, key);
-	l.infos = calloc(limit, sizeof(*l.infos));
-	if (!l.infos)
+			"limit is %zu, expected 1 to 1000", f->limit);
+	session_key(f->prefix ? f->prefix : "", prefix);
+	if (f->after && *f->after)
+		session_key(f->after, after);
+	/* One more than asked for: what is looked at has a place. */
+	page->infos = calloc(f->limit + 1, sizeof(*page->infos));
+	if (!page->infos)
 		return error_set_memory(
-			err, "sessions", limit * sizeof(*l.infos));
+			err, "sessions", f->limit * sizeof(*page->infos));
 	/* Not as many rows as asked for, but as many good ones. */
-	if (store_writer_list(s->writer, SESSION_PREFIX, key, SIZE_MAX,
-		    store_now(), list_row, &l, err) < 0) {
-		for (size_t i = 0; i < l.n; i++)
-			session_info_release(&l.infos[i]);
-		free(l.infos);
+	if (store_writer_list(s->writer, prefix, after, SIZE_MAX, store_now(),
+		    list_row, &l, err) < 0) {
+		session_page_release(page);
 		return -1;
 	}
-	for (size_t i = 0; i < l.n; i++)
-		l.infos[i].busy = sessions_busy(s, l.infos[i].id);
-	*infos = l.infos;
-	*n = l.n;
-	*more = l.more;
+	for (size_t i = 0; i < page->n; i++)
+		page->infos[i].busy = sessions_busy(s, page->infos[i].id);
+	if (!page->more)
+		page->next[0] = '\0';
 	return 0;
 }
 
-static int delete_held(struct sessions *s, const char *id, store_done_fn *done,
-	void *arg, struct error *err)
+int session_delete_held(
+	struct holder *h, store_done_fn *done, void *arg, struct error *err)
 {
+	struct sessions *s = h->session.sessions;
 	char key[STORE_KEY_MAX + 1];
-	const struct store_change c = { .key = key, .expires = STORE_NEVER };
+	struct session_waiter *w;
 	struct error why = { 0 };
-	struct waiter *w;
 
 	/* A damaged one can be deleted too: its blob is not looked into. */
-	if (check_absent(s, id, &why) == 0)
-		return session_missing(id, err);
+	if (session_check_absent(s, h->id, &why) == 0)
+		return session_missing(h->id, err);
 	if (why.code != ERROR_CONFLICT) {
 		if (err)
 			*err = why;
 		return -1;
 	}
-	w = waiter_new(s, done, arg, 1, err);
+	w = session_waiter_new(s, NULL, done, arg, 1, err);
 	if (!w)
 		return -1;
-	session_key(id, key);
+	session_key(h->id, key);
+	if (s->resident)
+		resident_drop(s->resident, h->id);
 	atomic_fetch_sub(&s->count, 1);
-	if (store_writer_post(s->writer, &c, 1, on_posted, w, err) < 0) {
-		atomic_fetch_add(&s->count, 1);
-		free(w);
-		return -1;
-	}
-	return 0;
+	if (session_post_removal(s, h->id, key, session_waiter_done, w, err) ==
+		0)
+		return 0;
+	atomic_fetch_add(&s->count, 1);
+	free(w);
+	return -1;
 }
 
 int session_delete(struct sessions *s, const char *id, store_done_fn *done,
@@ -291,7 +355,9 @@ int session_delete(struct sessions *s, const char *id, store_done_fn *done,
 	h = sessions_hold(s, id, err);
 	if (!h)
 		return -1;
-	result = delete_held(s, id, done, arg, err);
+	result = session_delete_held(h, done, arg, err);
+	if (!result)
+		atomic_fetch_add(&s->deleted, 1);
 	sessions_let_go(h);
 	return result;
 }

@@ -25,6 +25,7 @@ struct memory {
 	pthread_rwlock_t lock;
 	uint64_t random;   /* state of the level draws */
 	int64_t earliest;  /* no entry expires before this */
+	uint64_t bytes;	   /* of keys, values and nodes */
 	struct node *head; /* of LEVELS levels, without a key */
 };
 
@@ -87,6 +88,12 @@ static struct node *seek(const struct memory *m, const char *key, bool after,
 	return n->next[0];
 }
 
+static size_t node_bytes(const struct node *n)
+{
+	return sizeof(*n) + n->levels * sizeof(struct node *) + strlen(n->key) +
+	       1 + n->len;
+}
+
 static void link_node(
 	struct memory *m, struct node *n, struct node *const before[LEVELS])
 {
@@ -96,6 +103,7 @@ static void link_node(
 	}
 	if (n->expires < m->earliest)
 		m->earliest = n->expires;
+	m->bytes += node_bytes(n);
 }
 
 static void remove_key(struct memory *m, const char *key)
@@ -107,6 +115,7 @@ static void remove_key(struct memory *m, const char *key)
 		return;
 	for (unsigned l = 0; l < n->levels; l++)
 		before[l]->next[l] = n->next[l];
+	m->bytes -= node_bytes(n);
 	node_free(n);
 }
 
@@ -242,7 +251,7 @@ static int memory_apply(struct store *s, const struct store_change *changes,
 }
 
 static int memory_expire(struct store *s, int64_t now, size_t limit,
-	size_t *removed, struct error *err)
+	struct buf *keys, size_t *removed, struct error *err)
 {
 	struct memory *m = (struct memory *)s;
 	int64_t earliest = STORE_NEVER;
@@ -259,12 +268,24 @@ static int memory_expire(struct store *s, int64_t now, size_t limit,
 				earliest = n->expires;
 			continue;
 		}
+		if (keys)
+			buf_append(keys, n->key, strlen(n->key) + 1);
 		remove_key(m, n->key);
 		++*removed;
 	}
 	if (!n) /* all were seen */
 		m->earliest = earliest;
 out:
+	pthread_rwlock_unlock(&m->lock);
+	return 0;
+}
+
+static int memory_bytes(struct store *s, uint64_t *n, struct error *err)
+{
+	struct memory *m = (struct memory *)s;
+
+	pthread_rwlock_rdlock(&m->lock);
+	*n = m->bytes;
 	pthread_rwlock_unlock(&m->lock);
 	return 0;
 }
@@ -278,4 +299,5 @@ const struct store_ops store_memory = {
 	.count = memory_count,
 	.apply = memory_apply,
 	.expire = memory_expire,
+	.bytes = memory_bytes,
 };

@@ -22,7 +22,8 @@ static const char *const write_sql[N_WRITES] = {
 		" expires = excluded.expires",
 	[DELETE] = "DELETE FROM entries WHERE key = ?1",
 	[EXPIRE] = "DELETE FROM entries WHERE rowid IN"
-		   " (SELECT rowid FROM entries WHERE expires <= ?1 LIMIT ?2)",
+		   " (SELECT rowid FROM entries WHERE expires <= ?1 LIMIT ?2)"
+		   " RETURNING key",
 };
 
 static const char *const read_sql[N_READS] = {
@@ -32,6 +33,8 @@ static const char *const read_sql[N_READS] = {
 		 " ORDER BY key LIMIT ?5",
 	[COUNT] = "SELECT count(*) FROM entries WHERE key >= ?1 AND key < ?3"
 		  " AND " ALIVE,
+	[BYTES] = "SELECT (page_count - freelist_count) * page_size FROM"
+		  " pragma_page_count, pragma_freelist_count, pragma_page_size",
 };
 
 static int prepare(struct sqlite *s, sqlite3 *db, const char *const *sql,
@@ -247,19 +250,43 @@ static int sqlite_apply(struct store *store, const struct store_change *changes,
 }
 
 static int sqlite_expire(struct store *store, int64_t now, size_t limit,
-	size_t *removed, struct error *err)
+	struct buf *keys, size_t *removed, struct error *err)
 {
 	struct sqlite *s = (struct sqlite *)store;
 	sqlite3_stmt *q = s->writes[EXPIRE];
+	int rc;
 
 	*removed = 0;
 	sqlite3_bind_int64(q, 1, now);
 	sqlite3_bind_int64(
 		q, 2, limit > INT64_MAX ? INT64_MAX : (int64_t)limit);
-	if (step(s, EXPIRE, err) < 0)
-		return -1;
-	*removed = (size_t)sqlite3_changes(s->writer);
-	return 0;
+	while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
+		++*removed;
+		if (keys)
+			buf_append(keys, sqlite3_column_text(q, 0),
+				(size_t)sqlite3_column_bytes(q, 0) + 1);
+	}
+	if (rc != SQLITE_DONE)
+		sqlite_fail(s, s->writer, rc, "write", err);
+	sqlite3_reset(q);
+	return rc == SQLITE_DONE ? 0 : -1;
+}
+
+static int sqlite_bytes(struct store *store, uint64_t *n, struct error *err)
+{
+	struct sqlite *s = (struct sqlite *)store;
+	sqlite3_stmt *q = s->reads[BYTES];
+	int rc;
+
+	pthread_mutex_lock(&s->read_lock);
+	rc = sqlite3_step(q);
+	if (rc == SQLITE_ROW)
+		*n = (uint64_t)sqlite3_column_int64(q, 0);
+	else
+		sqlite_fail(s, s->reader, rc, "read", err);
+	sqlite3_reset(q);
+	pthread_mutex_unlock(&s->read_lock);
+	return rc == SQLITE_ROW ? 0 : -1;
 }
 
 const struct store_ops store_sqlite = {
@@ -271,4 +298,5 @@ const struct store_ops store_sqlite = {
 	.count = sqlite_count,
 	.apply = sqlite_apply,
 	.expire = sqlite_expire,
+	.bytes = sqlite_bytes,
 };

@@ -8,7 +8,7 @@
 #include <sqlite3.h>
 
 enum sqlite_write { BEGIN, COMMIT, ROLLBACK, PUT, DELETE, EXPIRE, N_WRITES };
-enum sqlite_read { GET, LIST, COUNT, N_READS };
+enum sqlite_read { GET, LIST, COUNT, BYTES, N_READS };
 
 struct sqlite {
 	struct store store;

@@ -84,10 +84,15 @@ int store_delete(struct store *s, const char *key, struct error *err)
 	return store_apply(s, &c, 1, err);
 }
 
-int store_expire(struct store *s, int64_t now, size_t limit, size_t *removed,
-	struct error *err)
+int store_expire(struct store *s, int64_t now, size_t limit, struct buf *keys,
+	size_t *removed, struct error *err)
 {
-	return s->ops->expire(s, now, limit, removed, err);
+	return s->ops->expire(s, now, limit, keys, removed, err);
+}
+
+int store_bytes(struct store *s, uint64_t *n, struct error *err)
+{
+	return s->ops->bytes(s, n, err);
 }
 
 int64_t store_now(void)

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define DEFAULT_MAX_BYTES (256u << 20)
@@ -38,7 +39,7 @@ struct store_writer {
 	uint64_t posted, finished; /* posts */
 	bool stop;
 	bool sweeping;
-	void (*swept)(void *arg, size_t removed);
+	void (*swept)(void *arg, const char *key);
 	void *swept_arg;
 };
 
@@ -104,27 +105,37 @@ static void write_group(struct store_writer *w)
 	pthread_cond_broadcast(&w->idle);
 }
 
+/* One transaction of a sweep, and the calls for what it removed. Called without
+ * the lock; returns the rows. */
+static size_t sweep_some(struct store_writer *w,
+	void (*swept)(void *arg, const char *key), void *arg)
+{
+	struct buf keys;
+	size_t n;
+
+	buf_init(&keys, SWEEP_ROWS * (STORE_KEY_MAX + 1));
+	if (store_expire(w->store, store_now(), SWEEP_ROWS,
+		    swept ? &keys : NULL, &n, NULL) < 0)
+		n = 0;
+	for (size_t at = 0; at < keys.len; at += strlen(keys.data + at) + 1)
+		swept(arg, keys.data + at);
+	buf_release(&keys);
+	return n;
+}
+
 /* Called with the lock held, and returns so. A store that cannot be swept now
  * is tried again at the next one; writers hear of its trouble. */
 static void sweep(struct store_writer *w)
 {
-	size_t removed = 0, n = SWEEP_ROWS;
+	size_t n = SWEEP_ROWS;
 
 	w->sweeping = true;
 	while (n == SWEEP_ROWS && !w->stop && !w->batches) {
-		pthread_mutex_unlock(&w->lock);
-		if (store_expire(w->store, store_now(), SWEEP_ROWS, &n, NULL) <
-			0)
-			n = 0;
-		pthread_mutex_lock(&w->lock);
-		removed += n;
-	}
-	if (removed && w->swept) {
-		void (*swept)(void *, size_t) = w->swept;
+		void (*swept)(void *, const char *) = w->swept;
 		void *arg = w->swept_arg;
 
 		pthread_mutex_unlock(&w->lock);
-		swept(arg, removed);
+		n = sweep_some(w, swept, arg);
 		pthread_mutex_lock(&w->lock);
 	}
 	w->sweeping = false;
@@ -224,7 +235,7 @@ void store_writer_close(struct store_writer *w)
 }
 
 void store_writer_on_sweep(struct store_writer *w,
-	void (*fn)(void *arg, size_t removed), void *arg)
+	void (*fn)(void *arg, const char *key), void *arg)
 {
 	pthread_mutex_lock(&w->lock);
 	w->swept = fn;
@@ -323,6 +334,18 @@ int store_writer_list(struct store_writer *w, const char *prefix,
 {
 	store_writer_flush(w);
 	return store_list(w->store, prefix, after, limit, now, fn, arg, err);
+}
+
+int store_writer_list_committed(struct store_writer *w, const char *prefix,
+	const char *after, size_t limit, int64_t now, store_row_fn *fn,
+	void *arg, struct error *err)
+{
+	return store_list(w->store, prefix, after, limit, now, fn, arg, err);
+}
+
+int store_writer_bytes(struct store_writer *w, uint64_t *n, struct error *err)
+{
+	return store_bytes(w->store, n, err);
 }
 
 int store_writer_count(struct store_writer *w, const char *prefix, int64_t now,

@@ -108,11 +108,11 @@ static void test_blob_damage_is_refused(void **state)
 		assert_int_equal(err.code, ERROR_CORRUPT);
 		free(cut);
 	}
-	blob.data[4] = 2;
+	blob.data[4] = 3;
 	assert_int_equal(
 		session_decode(blob.data, blob.len, &back, &t, &err), -1);
 	assert_int_equal(err.code, ERROR_UNSUPPORTED);
-	assert_non_null(strstr(err.message, "version 2"));
+	assert_non_null(strstr(err.message, "version 3"));
 	session_info_release(&info);
 	session_state_release(&s);
 	buf_release(&blob);
@@ -247,20 +247,16 @@ static void test_bad_ids_and_metadata(void **state)
 static void expect_page(struct fixture *f, const char *after, size_t limit,
 	const char *ids, bool want_more)
 {
-	struct session_info *infos;
+	const struct session_filter filter = { .after = after, .limit = limit };
+	struct session_page page;
 	char got[256] = "";
-	bool more;
-	size_t n;
 
-	must(session_list(
-		f->sessions, after, limit, &infos, &n, &more, &fault));
-	for (size_t i = 0; i < n; i++) {
-		strcat(strcat(got, infos[i].id), " ");
-		session_info_release(&infos[i]);
-	}
-	free(infos);
+	must(session_list(f->sessions, &filter, &page, &fault));
+	for (size_t i = 0; i < page.n; i++)
+		strcat(strcat(got, page.infos[i].id), " ");
 	assert_string_equal(got, ids);
-	assert_int_equal(more, want_more);
+	assert_int_equal(page.more, want_more);
+	session_page_release(&page);
 }
 
 static void test_pages(void **state)
@@ -268,6 +264,8 @@ static void test_pages(void **state)
 	struct fixture_options o = { 0 };
 	const struct store_change damaged = { "session/bb", "junk", 4,
 		STORE_NEVER };
+	const struct session_filter none = { .limit = 0 };
+	struct session_page page;
 	struct fixture f;
 
 	fixture_init(&f, &o);
@@ -281,8 +279,7 @@ static void test_pages(void **state)
 	expect_page(&f, "b", 2, "c ", false);
 	expect_page(&f, "b", 1, "c ", false);
 	expect_page(&f, "z", 2, "", false);
-	assert_int_equal(
-		session_list(f.sessions, NULL, 0, NULL, NULL, NULL, NULL), -1);
+	assert_int_equal(session_list(f.sessions, &none, &page, NULL), -1);
 	must(session_delete(f.sessions, "bb", NULL, NULL, &fault));
 	fixture_release(&f);
 }
@@ -339,7 +336,67 @@ static void test_one_writer_at_a_time(void **state)
 	fixture_release(&f);
 }
 
-static void test_another_model_is_refused(void **state)
+/* Replaced by a rename, as tools do; or its bytes changed in place. */
+static void replace_model(struct fixture *f, uint64_t seed, bool in_place)
+{
+	char other[128], command[320];
+
+	snprintf(other, sizeof(other), "%s/other.safetensors", f->dir);
+	fixture_write_model(other, "lstm", "char", seed);
+	snprintf(command, sizeof(command),
+		in_place ? "cat '%s' >'%s'" : "mv '%s' '%s'", other,
+		f->model_path);
+	assert_int_equal(system(command), 0);
+	must(registry_load(f->registry, f->model_path, &fault));
+}
+
+static void create_with(
+	struct fixture *f, const char *id, enum session_policy policy)
+{
+	struct registry_entry *m = fixture_model(f);
+	struct session_options o = {
+		.id = id, .model = m, .ttl = -1, .policy = policy
+	};
+	struct session_info info;
+
+	must(session_create(f->sessions, &o, &info, NULL, NULL, &fault));
+	session_info_release(&info);
+	registry_unref(m);
+}
+
+static void test_a_pinned_session_keeps_its_version(void **state)
+{
+	struct fixture_options o = { 0 };
+	struct registry_entry *m;
+	struct error err = { 0 };
+	uint64_t before;
+	struct session *s;
+	struct fixture f;
+
+	fixture_init(&f, &o);
+	create_with(&f, "mine", SESSION_PIN);
+	m = fixture_model(&f);
+	before = m->fingerprint;
+	registry_unref(m);
+	replace_model(&f, 8, false);
+	must(session_begin(
+		f.sessions, f.registry, "mine", NULL, 0, &s, &m, &fault));
+	assert_true(m->fingerprint == before);
+	assert_true(registry_retired(m));
+	assert_int_equal(s->change, SESSION_SAME);
+	session_abort(s);
+	registry_unref(m);
+	create_with(&f, "lost", SESSION_PIN);
+	replace_model(&f, 9, true);
+	assert_int_equal(begin(&f, "lost", NULL, 0, &s, &err), -1);
+	assert_int_equal(err.code, ERROR_CONFLICT);
+	assert_string_equal(err.param, "model");
+	must(begin(&f, "mine", NULL, 0, &s, &fault));
+	session_abort(s);
+	fixture_release(&f);
+}
+
+static void test_carry_and_reset_follow_the_model(void **state)
 {
 	struct fixture_options o = { 0 };
 	struct error err = { 0 };
@@ -347,15 +404,31 @@ static void test_another_model_is_refused(void **state)
 	struct fixture f;
 
 	fixture_init(&f, &o);
-	fixture_create(&f, "mine", 1);
-	fixture_write_model(f.model_path, "lstm", "char", 8);
+	create_with(&f, "carried", SESSION_CARRY);
+	create_with(&f, "reset", SESSION_RESET);
+	for (int i = 0; i < 2; i++) {
+		must(begin(&f, i ? "carried" : "reset", NULL, 0, &s, &fault));
+		s->state.position = 3;
+		s->state.hidden[0] = (real)0.5;
+		session_commit(s, "k", NULL, NULL);
+		store_writer_flush(f.writer);
+	}
+	replace_model(&f, 8, false);
+	must(begin(&f, "carried", NULL, 3, &s, &fault));
+	assert_int_equal(s->change, SESSION_CARRIED);
+	assert_true(s->state.hidden[0] == (real)0.5);
+	session_abort(s);
+	must(begin(&f, "reset", NULL, 3, &s, &fault));
+	assert_int_equal(s->change, SESSION_RESTARTED);
+	assert_int_equal(s->state.position, 0);
+	assert_true(s->state.hidden[0] == 0);
+	session_abort(s);
+	fixture_write_model(f.model_path, "gru", "char", 8);
 	must(registry_load(f.registry, f.model_path, &fault));
-	assert_int_equal(begin(&f, "mine", NULL, 0, &s, &err), -1);
+	assert_int_equal(begin(&f, "carried", NULL, 3, &s, &err), -1);
 	assert_int_equal(err.code, ERROR_CONFLICT);
-	assert_string_equal(err.param, "model");
-	fixture_write_model(f.model_path, "lstm", "char", 7);
-	must(registry_load(f.registry, f.model_path, &fault));
-	must(begin(&f, "mine", NULL, 0, &s, &fault));
+	assert_non_null(strstr(err.message, "architecture"));
+	must(begin(&f, "reset", NULL, 3, &s, &fault));
 	session_abort(s);
 	fixture_release(&f);
 }
@@ -379,6 +452,41 @@ static void test_quota(void **state)
 	must(session_delete(f.sessions, "a", NULL, NULL, &fault));
 	fixture_create(&f, "c", 1);
 	registry_unref((struct registry_entry *)so.model);
+	fixture_release(&f);
+}
+
+static void test_the_least_used_is_evicted(void **state)
+{
+	struct fixture_options o = { .sessions.max = 3,
+		.sessions.when_full = SESSION_EVICT };
+	struct session_info info;
+	struct sessions_stats stats;
+	struct session *s;
+	struct fixture f;
+
+	fixture_init(&f, &o);
+	fixture_create(&f, "a", 1);
+	usleep(2000);
+	fixture_create(&f, "b", 1);
+	usleep(2000);
+	fixture_create(&f, "c", 1);
+	usleep(2000);
+	must(begin(&f, "a", NULL, 0, &s, &fault));
+	s->state.position = 1;
+	session_commit(s, "k", NULL, NULL);
+	store_writer_flush(f.writer);
+	must(begin(&f, "c", NULL, 0, &s, &fault));
+	fixture_create(&f, "d", 1);
+	assert_int_equal(session_get(f.sessions, "b", &info, NULL), -1);
+	usleep(2000);
+	fixture_create(&f, "e", 1); /* c is in use: a goes */
+	assert_int_equal(session_get(f.sessions, "a", &info, NULL), -1);
+	session_abort(s);
+	must(session_get(f.sessions, "c", &info, &fault));
+	session_info_release(&info);
+	assert_int_equal(sessions_count(f.sessions), 3);
+	sessions_stats(f.sessions, &stats);
+	assert_int_equal(stats.evicted, 2);
 	fixture_release(&f);
 }
 
@@ -452,8 +560,10 @@ int main(void)
 		cmocka_unit_test(test_bad_ids_and_metadata),
 		cmocka_unit_test(test_pages),
 		cmocka_unit_test(test_one_writer_at_a_time),
-		cmocka_unit_test(test_another_model_is_refused),
+		cmocka_unit_test(test_a_pinned_session_keeps_its_version),
+		cmocka_unit_test(test_carry_and_reset_follow_the_model),
 		cmocka_unit_test(test_quota),
+		cmocka_unit_test(test_the_least_used_is_evicted),
 		cmocka_unit_test(test_expiry),
 		cmocka_unit_test(test_done_comes_after_the_commit),
 	};

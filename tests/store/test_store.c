@@ -180,22 +180,33 @@ static void check_listing(struct store *s)
 
 static void check_expiry(struct store *s)
 {
+	uint64_t before, after;
+	struct buf keys;
 	size_t removed;
+
+	buf_init(&keys, 64);
+	assert_int_equal(store_bytes(s, &before, NULL), 0);
+	assert_true(before > 0);
 
 	expect(s, "s/c", NOW + 4, "3");
 	expect(s, "s/c", NOW + 5, NULL);
 	put(s, "s/x", "x", NOW + 1);
-	assert_int_equal(store_expire(s, NOW, 9, &removed, NULL), 0);
+	assert_int_equal(store_expire(s, NOW, 9, NULL, &removed, NULL), 0);
 	assert_int_equal(removed, 1); /* s/gone */
-	assert_int_equal(store_expire(s, NOW + 9, 1, &removed, NULL), 0);
+	assert_int_equal(store_expire(s, NOW + 9, 1, &keys, &removed, NULL), 0);
 	assert_int_equal(removed, 1);
-	assert_int_equal(store_expire(s, NOW + 9, 9, &removed, NULL), 0);
+	assert_int_equal(keys.len, 4);
+	assert_true(!strcmp(keys.data, "s/c") || !strcmp(keys.data, "s/x"));
+	buf_release(&keys);
+	assert_int_equal(store_expire(s, NOW + 9, 9, NULL, &removed, NULL), 0);
 	assert_int_equal(removed, 1);
-	assert_int_equal(store_expire(s, NOW + 9, 9, &removed, NULL), 0);
+	assert_int_equal(store_expire(s, NOW + 9, 9, NULL, &removed, NULL), 0);
 	assert_int_equal(removed, 0);
+	assert_int_equal(store_bytes(s, &after, NULL), 0);
+	assert_true(after <= before + 65536);
 	put(s, "s/x", "again", NOW + 1);
 	put(s, "s/x", "for ever", STORE_NEVER);
-	assert_int_equal(store_expire(s, NOW + 9, 9, &removed, NULL), 0);
+	assert_int_equal(store_expire(s, NOW + 9, 9, NULL, &removed, NULL), 0);
 	assert_int_equal(removed, 0);
 	expect(s, "s/x", NOW + 9, "for ever");
 }

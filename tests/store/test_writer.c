@@ -63,10 +63,15 @@ static int gate_count(struct store *s, const char *prefix, int64_t now,
 }
 
 static int gate_expire(struct store *s, int64_t now, size_t limit,
-	size_t *removed, struct error *err)
+	struct buf *keys, size_t *removed, struct error *err)
 {
 	return store_expire(
-		((struct gate *)s)->inner, now, limit, removed, err);
+		((struct gate *)s)->inner, now, limit, keys, removed, err);
+}
+
+static int gate_bytes(struct store *s, uint64_t *n, struct error *err)
+{
+	return store_bytes(((struct gate *)s)->inner, n, err);
 }
 
 static const struct store_ops gate_ops = {
@@ -76,6 +81,7 @@ static const struct store_ops gate_ops = {
 	.count = gate_count,
 	.apply = gate_apply,
 	.expire = gate_expire,
+	.bytes = gate_bytes,
 };
 
 static void gate_init(struct gate *g)
@@ -246,9 +252,9 @@ static void test_close_commits(void **state)
 	gate_release(&g);
 }
 
-static void add_removed(void *arg, size_t removed)
+static void add_removed(void *arg, const char *key)
 {
-	atomic_fetch_add((atomic_uint *)arg, (unsigned)removed);
+	atomic_fetch_add((atomic_uint *)arg, strcmp(key, "old") ? 100 : 1);
 }
 
 static void test_sweeps(void **state)

@@ -1,0 +1,193 @@
+#include "app/http_client.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_ANSWER (256u << 20)
+#define CONNECT_SECONDS 10L
+#define STALL_SECONDS 120L /* without a byte */
+
+struct http_client {
+	CURL *curl;
+	char *url; /* without a slash at its end */
+	char fault[CURL_ERROR_SIZE];
+};
+
+static size_t take(char *bytes, size_t size, size_t n, void *answer)
+{
+	return buf_append(answer, bytes, size * n) < 0 ? 0 : size * n;
+}
+
+static void set_options(struct http_client *c)
+{
+	CURL *h = c->curl;
+
+	curl_easy_setopt(h, CURLOPT_ERRORBUFFER, c->fault);
+	curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(h, CURLOPT_NOPROXY, "localhost,127.0.0.1,::1");
+	curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
+	curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, STALL_SECONDS);
+	curl_easy_setopt(h, CURLOPT_USERAGENT, "unrolld");
+	curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, take);
+}
+
+int http_client_open(
+	struct http_client **out, const char *url, struct error *err)
+{
+	struct http_client *c = calloc(1, sizeof(*c));
+	size_t len = strlen(url);
+
+	if (!c)
+		return error_set_memory(err, "client", sizeof(*c));
+	while (len && url[len - 1] == '/')
+		len--;
+	c->url = strndup(url, len);
+	c->curl = curl_easy_init();
+	if (!c->url || !c->curl) {
+		http_client_close(c);
+		return error_set_memory(err, "client", sizeof(*c));
+	}
+	set_options(c);
+	*out = c;
+	return 0;
+}
+
+void http_client_close(struct http_client *c)
+{
+	if (!c)
+		return;
+	if (c->curl)
+		curl_easy_cleanup(c->curl);
+	free(c->url);
+	free(c);
+}
+
+/* What the daemon says is wrong. */
+static int refused(long status, const struct buf *answer, struct error *err)
+{
+	json_t *json = json_loadb(answer->data ? answer->data : "", answer->len,
+		JSON_DECODE_ANY, NULL);
+	const json_t *why = json_object_get(json, "error");
+	const char *message =
+		json_string_value(json_object_get(why, "message"));
+	const char *code = json_string_value(json_object_get(why, "code"));
+
+	if (message && code)
+		error_set(err, ERROR_INVALID, "%s (%ld %s)", message, status,
+			code);
+	else
+		error_set(err, ERROR_INVALID,
+			"the answer is %ld, and not an error of unrolld's",
+			status);
+	json_decref(json);
+	return -1;
+}
+
+static int perform(struct http_client *c, struct buf *answer, struct error *err)
+{
+	CURLcode code = curl_easy_perform(c->curl);
+	long status = 0;
+
+	if (code != CURLE_OK)
+		return error_set(err, ERROR_UNAVAILABLE, "%s: %s", c->url,
+			*c->fault ? c->fault : curl_easy_strerror(code));
+	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
+	return status >= 200 && status < 300 ? 0 : refused(status, answer, err);
+}
+
+static struct curl_slist *headers(const struct http_request *r)
+{
+	struct curl_slist *list = NULL;
+	char type[96];
+
+	if (r->type) {
+		snprintf(type, sizeof(type), "Content-Type: %s", r->type);
+		list = curl_slist_append(list, type);
+	}
+	return curl_slist_append(list, "Expect:");
+}
+
+int http_client_ask(struct http_client *c, const struct http_request *r,
+	struct buf *answer, struct error *err)
+{
+	size_t size = strlen(c->url) + strlen(r->path) + 1;
+	char *url = malloc(size);
+	struct curl_slist *list = headers(r);
+	int result;
+
+	if (!url || !list) {
+		free(url);
+		curl_slist_free_all(list);
+		return error_set_memory(err, "request", size);
+	}
+	snprintf(url, size, "%s%s", c->url, r->path);
+	buf_clear(answer);
+	c->fault[0] = '\0';
+	curl_easy_setopt(c->curl, CURLOPT_URL, url);
+	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, list);
+	curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, answer);
+	if (r->type) {
+		curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE_LARGE,
+			(curl_off_t)r->len);
+		curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, r->body);
+	} else {
+		curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
+	}
+	curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, r->method);
+	result = perform(c, answer, err);
+	curl_slist_free_all(list);
+	free(url);
+	return result;
+}
+
+static int parse(const struct buf *answer, json_t **json, struct error *err)
+{
+	json_error_t why;
+
+	*json = json_loadb(
+		answer->data ? answer->data : "", answer->len, 0, &why);
+	return *json ? 0
+		     : error_set(err, ERROR_CORRUPT,
+			       "the answer is not JSON: %s", why.text);
+}
+
+int http_client_json(struct http_client *c, const char *method,
+	const char *path, json_t *body, json_t **answer, struct error *err)
+{
+	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	const struct http_request r = { method, path,
+		text ? "application/json" : NULL, text,
+		text ? strlen(text) : 0 };
+	struct buf bytes;
+	int result;
+
+	buf_init(&bytes, MAX_ANSWER);
+	result = http_client_ask(c, &r, &bytes, err);
+	if (!result)
+		result = parse(&bytes, answer, err);
+	buf_release(&bytes);
+	free(text);
+	json_decref(body);
+	return result;
+}
+
+char *http_client_path(struct http_client *c, const char *prefix,
+	const char *text, const char *suffix)
+{
+	char *escaped = curl_easy_escape(c->curl, text, 0);
+	size_t size;
+	char *path;
+
+	if (!escaped)
+		return NULL;
+	size = strlen(prefix) + strlen(escaped) + strlen(suffix) + 1;
+	path = malloc(size);
+	if (path)
+		snprintf(path, size, "%s%s%s", prefix, escaped, suffix);
+	curl_free(escaped);
+	return path;
+}

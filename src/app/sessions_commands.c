@@ -1,0 +1,588 @@
+#include "app/sessions_commands.h"
+
+#include "app/cmd.h"
+#include "app/command_line.h"
+#include "app/http_client.h"
+#include "base/file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DEFAULT_URL "http://127.0.0.1:8080"
+#define SESSIONS "/v1/sessions"
+#define PAGE 1000u
+#define MAX_BLOB (64u << 20)
+
+/* Options of all actions; each has rows for its own. */
+struct values {
+	bool help, json, replace, remove;
+	char *url, *model, *prefix, *after, *id, *snapshot, *seed, *output;
+	uint64_t limit, n, position;
+};
+
+#define AT(field) offsetof(struct values, field)
+#define COMMON                                                               \
+	{ "help", OPTION_BOOL, AT(help), "no", .help = "show this and stop", \
+		.letter = 'h' },                                             \
+		{ "json", OPTION_BOOL, AT(json), "no",                       \
+			.help = "print JSON, one object a line" },           \
+	{                                                                    \
+		"url", OPTION_STRING, AT(url),                               \
+			.help = "the daemon's; else $UNROLLD_URL, "          \
+				"else " DEFAULT_URL,                         \
+			.argument = "URL"                                    \
+	}
+#define NO_POSITION UINT64_MAX
+#define POSITION(text)                                                         \
+	{                                                                      \
+		"position", OPTION_UINT, AT(position), "18446744073709551615", \
+			.help = (text), .argument = "N"                        \
+	}
+
+static int open_client(
+	struct http_client **c, const struct values *v, struct error *err)
+{
+	const char *url = v->url ? v->url : getenv("UNROLLD_URL");
+
+	return http_client_open(c, url && *url ? url : DEFAULT_URL, err);
+}
+
+static void print_json(const json_t *json)
+{
+	json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
+	putchar('\n');
+}
+
+static const char *text_of(const json_t *json, const char *name)
+{
+	const char *text = json_string_value(json_object_get(json, name));
+
+	return text ? text : "-";
+}
+
+static long long number_of(const json_t *json, const char *name)
+{
+	return json_integer_value(json_object_get(json, name));
+}
+
+static void print_time(const json_t *json, const char *name)
+{
+	time_t t = (time_t)number_of(json, name);
+	char text[32] = "-";
+	struct tm tm;
+
+	if (t && gmtime_r(&t, &tm))
+		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	fputs(text, stdout);
+}
+
+#define ROW "%-32s %-16s %12s %8s %5s  "
+
+static void print_head(void)
+{
+	printf(ROW "%s\n", "ID", "MODEL", "POSITION", "BYTES", "SNAPS", "USED");
+}
+
+static void print_row(const json_t *s)
+{
+	char position[24], bytes[24], snapshots[24];
+
+	snprintf(position, sizeof(position), "%lld", number_of(s, "position"));
+	snprintf(bytes, sizeof(bytes), "%lld", number_of(s, "bytes"));
+	snprintf(snapshots, sizeof(snapshots), "%zu",
+		json_array_size(json_object_get(s, "snapshots")));
+	printf(ROW, text_of(s, "id"), text_of(s, "model"), position, bytes,
+		snapshots);
+	print_time(s, "used");
+	putchar('\n');
+}
+
+static void print_sessions(const json_t *list, bool json, bool head)
+{
+	size_t i;
+	json_t *s;
+
+	if (!json && head)
+		print_head();
+	json_array_foreach(list, i, s)
+	{
+		if (json)
+			print_json(s);
+		else
+			print_row(s);
+	}
+}
+
+static void print_session(const json_t *s, bool json)
+{
+	const char *name;
+	json_t *value;
+
+	if (json) {
+		print_json(s);
+		return;
+	}
+	json_object_foreach((json_t *)s, name, value)
+	{
+		char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT |
+						       JSON_REAL_PRECISION(15));
+
+		if (!json_is_null(value))
+			printf("%-16s %s\n", name,
+				json_is_string(value) ? json_string_value(value)
+						      : text);
+		free(text);
+	}
+}
+
+/* Ask, then show the session that is the answer. */
+static int ask_one(const struct values *v, const char *method, const char *id,
+	const char *suffix, json_t *body, struct error *err)
+{
+	struct http_client *c;
+	json_t *answer = NULL;
+	int result = -1;
+	char *path;
+
+	if (open_client(&c, v, err) < 0) {
+		json_decref(body);
+		return -1;
+	}
+	path = http_client_path(c, SESSIONS "/", id, suffix);
+	if (path)
+		result = http_client_json(c, method, path, body, &answer, err);
+	else
+		error_set_memory(err, "path", strlen(id));
+	if (!result && json_object_get(answer, "data"))
+		print_sessions(json_object_get(answer, "data"), v->json, true);
+	else if (!result)
+		print_session(answer, v->json);
+	json_decref(answer);
+	free(path);
+	http_client_close(c);
+	return result;
+}
+
+static int no_check(
+	const void *values, const struct option_list *args, struct error *err)
+{
+	if (!args->n)
+		return 0;
+	return error_set(
+		err, ERROR_INVALID, "'%s' is not an option", args->items[0]);
+}
+
+static int some_check(
+	const void *values, const struct option_list *args, struct error *err)
+{
+	if (args->n)
+		return 0;
+	return error_set(err, ERROR_INVALID, "no session is named");
+}
+
+static int one_check(
+	const void *values, const struct option_list *args, struct error *err)
+{
+	return command_line_one(
+		args, "sessions", "unrolld sessions ACTION ID", err);
+}
+
+/* --- list ------------------------------------------------------------- */
+
+static char *page_path(struct http_client *c, const struct values *v,
+	const char *after, uint64_t limit)
+{
+	const char *const names[] = { "after", "prefix", "model" };
+	const char *const values[] = { after, v->prefix, v->model };
+	char *path, *longer, start[64];
+
+	snprintf(start, sizeof(start), SESSIONS "?limit=%llu",
+		(unsigned long long)limit);
+	path = strdup(start);
+	for (size_t i = 0; path && i < 3; i++) {
+		char name[16];
+
+		if (!values[i] || !*values[i])
+			continue;
+		snprintf(name, sizeof(name), "&%s=", names[i]);
+		longer = malloc(strlen(path) + sizeof(name));
+		if (longer)
+			sprintf(longer, "%s%s", path, name);
+		free(path);
+		path = longer ? http_client_path(c, longer, values[i], "")
+			      : NULL;
+		free(longer);
+	}
+	return path;
+}
+
+static int get_page(struct http_client *c, const struct values *v,
+	const char *after, uint64_t limit, json_t **page, struct error *err)
+{
+	char *path = page_path(c, v, after, limit);
+	int result;
+
+	if (!path)
+		return error_set_memory(err, "path", 0);
+	result = http_client_json(c, "GET", path, NULL, page, err);
+	free(path);
+	return result;
+}
+
+static int list_pages(
+	struct http_client *c, const struct values *v, struct error *err)
+{
+	uint64_t left = v->limit ? v->limit : UINT64_MAX;
+	char *after = strdup(v->after ? v->after : "");
+	bool head = true, more = true;
+	json_t *page;
+
+	while (more && left && after) {
+		if (get_page(c, v, after, left < PAGE ? left : PAGE, &page,
+			    err) < 0) {
+			free(after);
+			return -1;
+		}
+		print_sessions(json_object_get(page, "data"), v->json, head);
+		head = false;
+		left -= json_array_size(json_object_get(page, "data"));
+		more = json_is_true(json_object_get(page, "has_more"));
+		free(after);
+		after = strdup(text_of(page, "next"));
+		json_decref(page);
+	}
+	free(after);
+	return 0;
+}
+
+static int run_list(const struct options *table, const void *values,
+	const struct option_list *args, struct error *err)
+{
+	struct http_client *c;
+	int result;
+
+	if (open_client(&c, values, err) < 0)
+		return -1;
+	result = list_pages(c, values, err);
+	http_client_close(c);
+	return result;
+}
+
+static const struct option list_rows[] = {
+	COMMON,
+	{ "limit", OPTION_UINT, AT(limit), "0",
+		.help = "list so many at most; 0 is all" },
+	{ "model", OPTION_STRING, AT(model), .help = "of this model",
+		.argument = "NAME" },
+	{ "prefix", OPTION_STRING, AT(prefix), .help = "whose id begins so",
+		.argument = "TEXT" },
+	{ "after", OPTION_STRING, AT(after), .help = "whose id comes after",
+		.argument = "ID" },
+};
+
+/* --- show, fork, rm --------------------------------------------------- */
+
+static int run_show(const struct options *table, const void *values,
+	const struct option_list *args, struct error *err)
+{
+	return ask_one(values, "GET", args->items[0], "", NULL, err);
+}
+
+static const struct option show_rows[] = { COMMON };
+
+static int run_fork(const struct options *table, const void *values,
+	const struct option_list *args, struct error *err)
+{
+	const struct values *v = values;
+	json_t *body = json_pack("{s:I, s:s*, s:s*, s:s*}", "n",
+		(json_int_t)v->n, "prefix", v->prefix, "seed", v->seed,
+		"snapshot", v->snapshot);
+
+	if (v->position != NO_POSITION)
+		json_object_set_new(body, "position",
+			json_integer((json_int_t)v->position));
+	return ask_one(v, "POST", args->items[0], "/fork", body, err);
+}
+
+static const struct option fork_rows[] = {
+	COMMON,
+	{ "n", OPTION_UINT, AT(n), "1", "1", "10000", .help = "children",
+		.letter = 'n' },
+	{ "prefix", OPTION_STRING, AT(prefix),
+		.help = "their ids are PREFIX-0, PREFIX-1, ...",
+		.argument = "PREFIX" },
+	{ "seed", OPTION_STRING, AT(seed),
+		.help = "child i gets this seed + i; else the parent's",
+		.argument = "SEED" },
+	{ "snapshot", OPTION_STRING, AT(snapshot), .help = "fork this snapshot",
+		.argument = "NAME" },
+	POSITION("fork the state at this position"),
+};
+
+static int run_rm(const struct options *table, const void *values,
+	const struct option_list *args, struct error *err)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < args->n; i++) {
+		struct error why;
+
+		if (ask_one(values, "DELETE", args->items[i], "", NULL, &why) ==
+			0)
+			continue;
+		if (result < 0) /* the last one is printed by the caller */
+			fprintf(stderr, "unrolld sessions rm: %s\n",
+				err->message);
+		*err = why;
+		result = -1;
+	}
+	return result;
+}
+
+/* --- snapshot, rewind ------------------------------------------------- */
+
+static int snapshot_check(
+	const void *values, const struct option_list *args, struct error *err)
+{
+	const struct values *v = values;
+
+	if (args->n == 2 || (args->n == 1 && !v->remove))
+		return 0;
+	return error_set(err, ERROR_INVALID,
+		"usage: unrolld sessions snapshot ID [NAME], or --delete ID"
+		" NAME");
+}
+
+static int run_snapshot(const struct options *table, const void *values,
+	const struct option_list *args, struct error *err)
+{
+	const struct values *v = values;
+	const char *name = args->n > 1 ? args->items[1] : NULL;
+	char suffix[128];
+
+	if (!v->remove)
+		return ask_one(v, "POST", args->items[0], "/snapshot",
+			json_pack("{s:s*, s:b}", "name", name, "replace",
+				v->replace),
+			err);
+	if (strlen(name) > 64 || strpbrk(name, "/?#%"))
+		return error_set(err, ERROR_INVALID,
+			"'%.64s' can't be a snapshot's name", name);
+	snprintf(suffix, sizeof(suffix), "/snapshot/%s", name);
+	return ask_one(v, "DELETE", args->items[0], suffix, NULL, err);
+}
+
+static const struct option snapshot_rows[] = {
+	COMMON,
+	{ "replace", OPTION_BOOL, AT(replace), "no",
+		.help = "take the place of one of that name" },
+	{ "delete", OPTION_BOOL, AT(remove), "no", .help = "delete it" },
+};
+
+static int rewind_check(
+	const void *values, const struct option_list *args, struct error *err)
+{
+	const struct values *v = values;
+
+	if (args->n == 1 && !v->snapshot != (v->position == NO_POSITION))
+		return 0;
+	return error_set(err, ERROR_INVALID,
+		"usage: unrolld sessions rewind ID --snapshot NAME, or"
+		" --position N");
+}
+
+static int run_rewind(const struct options *table, const void *values,
+	const struct option_list *args, struct error *err)
+{
+	const struct values *v = values;
+	json_t *body = json_pack(
+		"{s:s*, s:s*}", "snapshot", v->snapshot, "seed", v->seed);
+
+	if (!v->snapshot)
+		json_object_set_new(body, "position",
+			json_integer((json_int_t)v->position));
+	return ask_one(v, "POST", args->items[0], "/rewind", body, err);
+}
+
+static const struct option rewind_rows[] = {
+	COMMON,
+	{ "snapshot", OPTION_STRING, AT(snapshot), .help = "to this snapshot",
+		.argument = "NAME" },
+	POSITION("to this position: one of the session's boundaries, or 0"),
+	{ "seed", OPTION_STRING, AT(seed), .help = "from now on",
+		.argument = "SEED" },
+};
+
+/* --- export, import --------------------------------------------------- */
+
+static int write_blob(
+	const char *path, const struct buf *blob, struct error *err)
+{
+	struct file_writer w;
+
+	if (!strcmp(path, "-")) {
+		if (fwrite(blob->data, 1, blob->len, stdout) == blob->len &&
+			!fflush(stdout))
+			return 0;
+		return error_set_errno(err, "cannot write");
+	}
+	if (file_writer_open(&w, path, 0600, err) < 0)
+		return -1;
+	if (file_writer_write(&w, blob->data, blob->len, err) < 0) {
+		file_writer_abort(&w);
+		return -1;
+	}
+	return file_writer_commit(&w, err);
+}
+
+static int export_to(struct http_client *c, const char *id, const char *path,
+	struct error *err)
+{
+	char *url =
+		http_client_path(c, SESSIONS "/", id, "/export?format=binary");
+	const struct http_request r = { .method = "GET", .path = url };
+	struct buf blob;
+	int result;
+
+	if (!url)
+		return error_set_memory(err, "path", strlen(id));
+	buf_init(&blob, MAX_BLOB);
+	result = http_client_ask(c, &r, &blob, err);
+	if (!result)
+		result = write_blob(path, &blob, err);
+	buf_release(&blob);
+	free(url);
+	return result;
+}
+
+static int run_export(const struct options *table, const void *values,
+	const struct option_list *args, struct error *err)
+{
+	const struct values *v = values;
+	const char *id = args->items[0];
+	struct http_client *c;
+	char name[96];
+	int result;
+
+	snprintf(name, sizeof(name), "%.64s.session", id);
+	if (!v->output && strchr(id, '/'))
+		return error_set(err, ERROR_INVALID,
+			"'%.64s' can't be a session's id", id);
+	if (open_client(&c, v, err) < 0)
+		return -1;
+	result = export_to(c, id, v->output ? v->output : name, err);
+	http_client_close(c);
+	return result;
+}
+
+static const struct option export_rows[] = {
+	COMMON,
+	{ "output", OPTION_STRING, AT(output),
+		.help = "the file; else ID.session; - is standard output",
+		.argument = "FILE", .letter = 'o' },
+};
+
+static int read_blob(
+	const char *path, char **blob, size_t *len, struct error *err)
+{
+	return file_read(strcmp(path, "-") ? path : "/dev/stdin", MAX_BLOB,
+		blob, len, err);
+}
+
+static char *import_path(struct http_client *c, const struct values *v)
+{
+	if (!v->id)
+		return strdup(SESSIONS "/import");
+	return http_client_path(c, SESSIONS "/import?id=", v->id, "");
+}
+
+static int import_from(struct http_client *c, const struct values *v,
+	const char *file, struct error *err)
+{
+	struct http_request r = { .method = "POST",
+		.type = "application/octet-stream" };
+	char *path = import_path(c, v), *blob = NULL;
+	struct buf answer;
+	int result = -1;
+	json_t *json;
+
+	buf_init(&answer, MAX_BLOB);
+	r.path = path;
+	if (!path) {
+		error_set_memory(err, "path", 0);
+	} else if (read_blob(file, &blob, &r.len, err) == 0) {
+		r.body = blob;
+		result = http_client_ask(c, &r, &answer, err);
+	}
+	json = result ? NULL : json_loadb(answer.data, answer.len, 0, NULL);
+	if (json)
+		print_session(json, v->json);
+	json_decref(json);
+	buf_release(&answer);
+	free(blob);
+	free(path);
+	return result;
+}
+
+static int run_import(const struct options *table, const void *values,
+	const struct option_list *args, struct error *err)
+{
+	struct http_client *c;
+	int result;
+
+	if (open_client(&c, values, err) < 0)
+		return -1;
+	result = import_from(c, values, args->items[0], err);
+	http_client_close(c);
+	return result;
+}
+
+static int import_check(
+	const void *values, const struct option_list *args, struct error *err)
+{
+	return command_line_one(
+		args, "files", "unrolld sessions import FILE", err);
+}
+
+static const struct option import_rows[] = {
+	COMMON,
+	{ "id", OPTION_STRING, AT(id), .help = "its id; else the one it had",
+		.argument = "ID" },
+};
+
+/* --- the commands ----------------------------------------------------- */
+
+#define COMMAND(action, arguments, text, check_, table)                      \
+	int sessions_##action(int argc, char **argv)                         \
+	{                                                                    \
+		struct values v;                                             \
+                                                                             \
+		return command_line_run(                                     \
+			&(struct command_line){ .name = "sessions " #action, \
+				.about = "usage: unrolld "                   \
+					 "sessions " #action arguments       \
+					 " [OPTION...]\n\n" text "\n",       \
+				.rows = table,                               \
+				.n_rows = sizeof(table) / sizeof(table[0]),  \
+				.values = &v,                                \
+				.help = &v.help,                             \
+				.check = check_,                             \
+				.run = run_##action },                       \
+			argc, argv);                                         \
+	}
+
+COMMAND(list, "", "Lists sessions by id.", no_check, list_rows)
+COMMAND(show, " ID", "Describes a session.", one_check, show_rows)
+COMMAND(fork, " ID", "Makes children that go on from a session's state.",
+	one_check, fork_rows)
+COMMAND(export, " ID", "Writes a session to a file.", one_check, export_rows)
+COMMAND(import, " FILE", "Makes a session of an exported file.", import_check,
+	import_rows)
+COMMAND(rm, " ID...", "Deletes sessions and all that belongs to them.",
+	some_check, show_rows)
+COMMAND(snapshot, " ID [NAME]", "Keeps a session's state under a name.",
+	snapshot_check, snapshot_rows)
+COMMAND(rewind, " ID", "Takes a session back.", rewind_check, rewind_rows)

@@ -1,0 +1,166 @@
+/*
+ * The text goes through an engine as any prompt does; the session is stored
+ * once, with what it came to, or not at all.
+ *
+ *   OPEN [on a worker] -> FED [on the loop: engine_submit] -> answered [ENDED]
+ */
+#include "http/session_prime.h"
+#include "http/session_answer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct prime {
+	struct api_reader reader;
+	struct prime *next, *prev;
+	struct call *call;
+	struct generate_request *request;
+	struct session_info info;   /* as it will be stored */
+	struct session_state state; /* of the size that will be */
+	bool submitted;
+};
+
+static void prime_free(struct prime *p)
+{
+	if (p->request)
+		generate_close(p->request);
+	session_info_release(&p->info);
+	session_state_release(&p->state);
+	free(p);
+}
+
+static void unlink_prime(struct prime *p)
+{
+	struct api *a = p->call->api;
+
+	*(p->prev ? &p->prev->next : &a->primes) = p->next;
+	if (p->next)
+		p->next->prev = p->prev;
+}
+
+static size_t stored_bytes(struct prime *p)
+{
+	struct buf blob;
+	size_t bytes;
+
+	buf_init(&blob, SIZE_MAX);
+	session_encode(&p->info, &p->state, &blob, NULL);
+	bytes = blob.len;
+	buf_release(&blob);
+	return bytes;
+}
+
+static void finish(struct prime *p)
+{
+	const struct generate_result *r = generate_result(p->request);
+	struct call *c = p->call;
+
+	if (r->error.code)
+		c->err = r->error;
+	else if (!r->committed)
+		error_set_param(&c->err, ERROR_UNAVAILABLE, "prompt",
+			"the prompt was not read within http.run_timeout");
+	c->wrote = r->committed || r->error.code == ERROR_IO ||
+		   r->error.code == ERROR_NO_SPACE;
+	if (!c->err.code) {
+		p->info.position = p->state.position = r->position;
+		p->info.bytes = stored_bytes(p);
+		c->answer = session_describe(&p->info);
+	}
+	unlink_prime(p);
+	c->left = NULL;
+	prime_free(p);
+	call_finish(c);
+}
+
+static void read_events(struct api_reader *reader, struct generate_request *r)
+{
+	const struct generate_event *e;
+
+	while ((e = generate_next(r)))
+		if (e->type == GENERATE_ENDED) {
+			finish((struct prime *)reader);
+			return;
+		}
+}
+
+static void on_left(struct call *c)
+{
+	struct prime *p = c->data;
+
+	if (p->submitted)
+		generate_cancel(p->request, 0);
+}
+
+static void submit(struct call *c)
+{
+	struct prime *p = c->data;
+	struct api *a = c->api;
+
+	if (!c->x ||
+		engine_submit(a->backend.engine, p->request, &c->err) < 0) {
+		c->left = NULL;
+		prime_free(p);
+		call_finish(c);
+		return;
+	}
+	p->submitted = true;
+	p->next = a->primes;
+	if (p->next)
+		p->next->prev = p;
+	a->primes = p;
+}
+
+void session_prime_cancel_all(struct api *a)
+{
+	for (struct prime *p = a->primes; p; p = p->next)
+		generate_cancel(p->request, 0);
+}
+
+static int open_request(struct prime *p, struct session *s,
+	const struct session_options *o, const struct request_text *prompt,
+	struct error *err)
+{
+	struct generate_options g;
+
+	generate_defaults(&g);
+	g.model = (struct registry_entry *)o->model;
+	g.session = s;
+	g.prompt = prompt->bytes;
+	g.prompt_len = prompt->len;
+	g.length = 0;
+	g.queue_ms = (int64_t)p->call->api->o.queue_timeout;
+	g.run_ms = (int64_t)p->call->api->o.run_timeout;
+	g.user = &p->reader;
+	if (session_info_copy(&p->info, &s->info, err) < 0 ||
+		session_state_init(&p->state, o->model, err) < 0)
+		return -1;
+	snprintf(p->info.kernels, sizeof(p->info.kernels), "%s",
+		o->model->system);
+	return generate_open(&p->request, &g, err);
+}
+
+void session_prime(struct call *c, const struct session_options *o,
+	const struct request_text *prompt)
+{
+	struct prime *p = calloc(1, sizeof(*p));
+	struct session *s;
+
+	if (!p) {
+		error_set_memory(&c->err, "prompt", sizeof(*p));
+		return;
+	}
+	p->reader.read = read_events;
+	p->call = c;
+	if (session_create_held(c->api->backend.sessions, o, &s, &c->err) ==
+		0) {
+		if (open_request(p, s, o, prompt, &c->err) == 0) {
+			c->data = p;
+			c->left = on_left;
+			c->then = submit;
+			return;
+		}
+		session_abort(s);
+	}
+	prime_free(p);
+}

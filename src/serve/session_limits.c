@@ -1,0 +1,292 @@
+/* How many sessions there may be, and what goes when there are too many or
+ * their time has come. */
+#include "serve/session_private.h"
+
+#include "base/log.h"
+#include "base/rng.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FEW 64	    /* of so many sessions all are looked at */
+#define DRAWS 3	    /* else so many places in the order of ids */
+#define DRAW_ROWS 8 /* and so many sessions from each */
+#define BATCH 1000  /* one in so many is evicted at once */
+
+int sessions_recount(struct sessions *s, struct error *err)
+{
+	uint64_t n;
+
+	if (store_writer_count(
+		    s->writer, SESSION_PREFIX, store_now(), &n, err) < 0)
+		return -1;
+	atomic_store(&s->count, n);
+	return 0;
+}
+
+/* --- removal ---------------------------------------------------------- */
+
+struct removal {
+	struct store_change *changes; /* [n] keys owned, but the first */
+	size_t n, cap;
+	bool failed;
+};
+
+static void remove_key(struct removal *r, char *key)
+{
+	size_t cap = r->cap ? r->cap * 2 : 16;
+	struct store_change *more;
+
+	if (r->n == r->cap) {
+		more = realloc(r->changes, cap * sizeof(*more));
+		if (!more) {
+			free(key);
+			r->failed = true;
+			return;
+		}
+		r->changes = more;
+		r->cap = cap;
+	}
+	r->failed |= !key;
+	if (key)
+		r->changes[r->n++] = (struct store_change){ .key = key,
+			.expires = STORE_NEVER };
+}
+
+static int remove_row(void *arg, const char *key, const void *value, size_t len,
+	int64_t expires)
+{
+	remove_key(arg, strdup(key));
+	return ((struct removal *)arg)->failed;
+}
+
+/* Without a row there is nobody who could post more of them: what is committed
+ * is all there is. */
+static int find_dependents(struct sessions *s, const char *id, bool committed,
+	struct removal *r, struct error *err)
+{
+	static const char *const prefixes[] = { SESSION_DEPENDENTS };
+	char prefix[STORE_KEY_MAX + 1];
+
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++) {
+		snprintf(prefix, sizeof(prefix), "%s%.*s/", prefixes[i],
+			SESSION_ID_MAX, id);
+		if ((committed ? store_writer_list_committed
+			       : store_writer_list)(s->writer, prefix, "",
+			    SIZE_MAX, 0, remove_row, r, err) < 0)
+			return -1;
+	}
+	return r->failed ? error_set_memory(err, "session", r->n) : 0;
+}
+
+int session_post_removal(struct sessions *s, const char *id, const char *row,
+	store_done_fn *done, void *arg, struct error *err)
+{
+	struct removal r = { 0 };
+	int result = -1;
+
+	if (row)
+		remove_key(&r, strdup(row));
+	if (find_dependents(s, id, !row, &r, err) == 0)
+		result = r.n ? store_writer_post(s->writer, r.changes, r.n,
+				       done, arg, err)
+			     : 0;
+	for (size_t i = 0; i < r.n; i++)
+		free((void *)r.changes[i].key);
+	free(r.changes);
+	return result;
+}
+
+/* On the writer's thread. Who made it anew in the meantime keeps all. */
+static void remove_dependents(struct sessions *s, const char *id)
+{
+	struct holder *h = sessions_hold(s, id, NULL);
+	struct error err;
+
+	if (!h)
+		return;
+	if (session_check_absent(s, id, NULL) == 0 &&
+		session_post_removal(s, id, NULL, NULL, NULL, &err) < 0)
+		log_warn("what an expired session left is not deleted",
+			log_text("session", id), log_fault(&err));
+	sessions_let_go(h);
+}
+
+void session_on_swept(void *sessions, const char *key)
+{
+	struct sessions *s = sessions;
+	const char *id = key + strlen(SESSION_PREFIX);
+
+	if (strncmp(key, SESSION_PREFIX, strlen(SESSION_PREFIX)) != 0)
+		return;
+	if (sessions_tell_swept(s, id))
+		return;
+	atomic_fetch_sub(&s->count, 1);
+	atomic_fetch_add(&s->expired, 1);
+	if (s->resident)
+		resident_drop(s->resident, id);
+	remove_dependents(s, id);
+}
+
+/* --- room ------------------------------------------------------------- */
+
+struct candidate {
+	char id[SESSION_ID_MAX + 1];
+	int64_t used;
+};
+
+struct draw {
+	struct candidate all[FEW];
+	size_t n, rows;
+	const char *owner; /* or NULL: anybody's */
+};
+
+static int draw_row(void *arg, const char *key, const void *value, size_t len,
+	int64_t expires)
+{
+	struct draw *d = arg;
+	struct candidate *c = &d->all[d->n];
+	struct session_info info;
+
+	if (d->n == FEW)
+		return 1;
+	if (session_decode(value, len, &info, NULL, NULL) < 0)
+		return 0;
+	if (!d->owner || !strcmp(d->owner, info.owner)) {
+		snprintf(c->id, sizeof(c->id), "%s", info.id);
+		c->used = info.used;
+		d->n++;
+	}
+	session_info_release(&info);
+	return 0;
+}
+
+/* Ids that we made are even in their order: a place by chance is one of them
+ * by chance. Past the last one it goes on with the first. */
+static int draw(struct sessions *s, struct draw *d, struct error *err)
+{
+	bool all = atomic_load(&s->count) <= FEW;
+	char after[STORE_KEY_MAX + 1] = "", id[SESSION_ID_MAX + 1];
+
+	for (size_t i = 0; i < (all ? 1 : DRAWS); i++) {
+		size_t before = d->n;
+
+		session_fresh_id(id);
+		if (!all)
+			session_key(id, after);
+		if (store_writer_list(s->writer, SESSION_PREFIX, after,
+			    all ? FEW : DRAW_ROWS, store_now(), draw_row, d,
+			    err) < 0)
+			return -1;
+		if (d->n == before && !all &&
+			store_writer_list(s->writer, SESSION_PREFIX, "",
+				DRAW_ROWS, store_now(), draw_row, d, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int by_use(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+
+	return x->used < y->used ? -1 : x->used > y->used;
+}
+
+static bool evict_one(struct sessions *s, const char *id)
+{
+	struct holder *h = sessions_hold(s, id, NULL);
+	bool gone;
+
+	if (!h)
+		return false; /* it is in use */
+	gone = session_delete_held(h, NULL, NULL, NULL) == 0;
+	sessions_let_go(h);
+	if (gone)
+		atomic_fetch_add(&s->evicted, 1);
+	return gone;
+}
+
+/* Of those drawn the ones that were used longest ago, n at most. */
+static size_t evict(struct sessions *s, const char *owner, size_t n)
+{
+	struct draw *d = calloc(1, sizeof(*d));
+	size_t gone = 0;
+	struct error err;
+
+	if (!d)
+		return 0;
+	d->owner = owner;
+	if (draw(s, d, &err) < 0)
+		log_warn("no session is evicted", log_fault(&err));
+	qsort(d->all, d->n, sizeof(*d->all), by_use);
+	for (size_t i = 0; i < d->n && gone < n; i++)
+		gone += evict_one(s, d->all[i].id);
+	free(d);
+	return gone;
+}
+
+/* Until issue 6 brings keys, every session is of one owner, "". */
+static uint64_t count_owned(struct sessions *s, const char *owner)
+{
+	return atomic_load(&s->count);
+}
+
+static int over_count(uint64_t have, uint64_t more, uint64_t max,
+	const char *option, struct error *err)
+{
+	if (!max || (have < max && more <= max - have))
+		return 0;
+	return error_set(err, ERROR_NO_SPACE,
+		"%llu sessions are stored, %llu more are asked for, %s is %llu",
+		(unsigned long long)have, (unsigned long long)more, option,
+		(unsigned long long)max);
+}
+
+static int over_bytes(struct sessions *s, struct error *err)
+{
+	uint64_t bytes, max = s->options.max_bytes;
+
+	if (!max)
+		return 0;
+	if (store_writer_bytes(s->writer, &bytes, err) < 0)
+		return -1;
+	if (bytes < max)
+		return 0;
+	return error_set(err, ERROR_NO_SPACE,
+		"sessions take %llu bytes, sessions.max_bytes is %llu",
+		(unsigned long long)bytes, (unsigned long long)max);
+}
+
+static int over(
+	struct sessions *s, const char *owner, uint64_t n, struct error *err)
+{
+	if (over_count(atomic_load(&s->count), n, s->options.max,
+		    "sessions.max", err) < 0 ||
+		over_count(count_owned(s, owner), n, s->options.max_per_owner,
+			"sessions.max_per_owner", err) < 0)
+		return -1;
+	return over_bytes(s, err);
+}
+
+int session_make_room(
+	struct sessions *s, const char *owner, uint64_t n, struct error *err)
+{
+	uint64_t batch =
+		n > s->options.max / BATCH ? n : s->options.max / BATCH;
+	struct error why;
+
+	while (over(s, owner, n, &why) < 0) {
+		if (why.code != ERROR_NO_SPACE ||
+			s->options.when_full != SESSION_EVICT ||
+			(s->options.max && n > s->options.max) ||
+			!evict(s, NULL, batch)) {
+			if (err)
+				*err = why;
+			return -1;
+		}
+		store_writer_flush(s->writer); /* bytes come free there */
+	}
+	return 0;
+}
