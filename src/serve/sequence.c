@@ -30,6 +30,7 @@ int sequence_open(struct sequence **sequence, struct generate_request *r,
 	s->forked = choice == 0;
 	s->goal = r->prompt.len;
 	buf_init(&s->held, r->max_text);
+	buf_init(&s->owed, SIZE_MAX);
 	if (session_state_init(&s->state, r->model, err) < 0 ||
 		open_marks(s, err) < 0) {
 		sequence_close(s);
@@ -54,6 +55,7 @@ void sequence_close(struct sequence *s)
 	session_state_release(&s->state);
 	token_buf_release(&s->tokens);
 	buf_release(&s->held);
+	buf_release(&s->owed);
 	free(s);
 }
 
@@ -178,23 +180,48 @@ static void mark(struct sequence *s)
 	s->last_mark = s->fed;
 }
 
+/* A token added bytes to what is held, and `out` of that are let go. Without
+ * memory less is settled than could be: its text would come twice. */
+static void settle(struct sequence *s, size_t bytes, size_t out, bool all)
+{
+	uint32_t first = (uint32_t)bytes;
+
+	if (all || out == s->held.len) {
+		buf_clear(&s->owed);
+		s->owed_out = 0;
+		s->settled = s->drawn;
+		return;
+	}
+	if (buf_append(&s->owed, &first, sizeof(first)) < 0)
+		return;
+	s->owed_out += out;
+	while (s->owed.len) {
+		memcpy(&first, s->owed.data, sizeof(first));
+		if (first > s->owed_out)
+			break;
+		s->owed_out -= first;
+		buf_consume(&s->owed, sizeof(first));
+		s->settled++;
+	}
+}
+
 /* Put the token's event with what text it lets go; true: a stop was found. */
 static bool emit(struct sequence *s, struct generate_event *e)
 {
 	struct generate_request *r = s->request;
 	bool found = false;
-	size_t ready;
+	size_t ready, before;
 
 	if (is_stop_token(r, e->token)) {
 		e->settled = s->settled; /* what is held comes with the end */
 		events_put(r, e);
 		return true;
 	}
+	before = s->held.len;
 	decode(s, e->token, &s->held);
 	ready = r->stops.n ? stop_scan(&r->stops, &s->held, &found)
 			   : s->held.len;
-	if (found || ready == s->held.len)
-		s->settled = s->drawn;
+	settle(s, s->held.len - before, ready, found);
 	e->settled = s->settled;
 	e->text = s->held.data;
 	e->text_len = ready;

@@ -32,6 +32,8 @@ struct sequence {
 	uint64_t fed;
 	uint64_t drawn;
 	uint64_t settled; /* see generate_event */
+	struct buf owed;  /* uint32_t: bytes of each token since then */
+	size_t owed_out;  /* of the first of them, how many are out */
 	uint64_t goal;	  /* fed without logits until here */
 	struct buf held;  /* text that may become a stop string */
 	bool forked;	  /* false: waits for choice 0 to feed the prompt */
