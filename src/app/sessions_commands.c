@@ -3,12 +3,12 @@
 #include "app/cmd.h"
 #include "app/command_line.h"
 #include "app/http_client.h"
+#include "app/sessions_print.h"
 #include "base/file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define DEFAULT_URL "http://127.0.0.1:8080"
@@ -50,94 +50,6 @@ static int open_client(
 	return http_client_open(c, url && *url ? url : DEFAULT_URL, err);
 }
 
-static void print_json(const json_t *json)
-{
-	json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
-	putchar('\n');
-}
-
-static const char *text_of(const json_t *json, const char *name)
-{
-	const char *text = json_string_value(json_object_get(json, name));
-
-	return text ? text : "-";
-}
-
-static long long number_of(const json_t *json, const char *name)
-{
-	return json_integer_value(json_object_get(json, name));
-}
-
-static void print_time(const json_t *json, const char *name)
-{
-	time_t t = (time_t)number_of(json, name);
-	char text[32] = "-";
-	struct tm tm;
-
-	if (t && gmtime_r(&t, &tm))
-		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	fputs(text, stdout);
-}
-
-#define ROW "%-32s %-16s %12s %8s %5s  "
-
-static void print_head(void)
-{
-	printf(ROW "%s\n", "ID", "MODEL", "POSITION", "BYTES", "SNAPS", "USED");
-}
-
-static void print_row(const json_t *s)
-{
-	char position[24], bytes[24], snapshots[24];
-
-	snprintf(position, sizeof(position), "%lld", number_of(s, "position"));
-	snprintf(bytes, sizeof(bytes), "%lld", number_of(s, "bytes"));
-	snprintf(snapshots, sizeof(snapshots), "%zu",
-		json_array_size(json_object_get(s, "snapshots")));
-	printf(ROW, text_of(s, "id"), text_of(s, "model"), position, bytes,
-		snapshots);
-	print_time(s, "used");
-	putchar('\n');
-}
-
-static void print_sessions(const json_t *list, bool json, bool head)
-{
-	size_t i;
-	json_t *s;
-
-	if (!json && head)
-		print_head();
-	json_array_foreach(list, i, s)
-	{
-		if (json)
-			print_json(s);
-		else
-			print_row(s);
-	}
-}
-
-static void print_session(const json_t *s, bool json)
-{
-	const char *name;
-	json_t *value;
-
-	if (json) {
-		print_json(s);
-		return;
-	}
-	json_object_foreach((json_t *)s, name, value)
-	{
-		char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT |
-						       JSON_REAL_PRECISION(15));
-
-		if (!json_is_null(value))
-			printf("%-16s %s\n", name,
-				json_is_string(value) ? json_string_value(value)
-						      : text);
-		free(text);
-	}
-}
-
 /* Ask, then show the session that is the answer. */
 static int ask_one(const struct values *v, const char *method, const char *id,
 	const char *suffix, json_t *body, struct error *err)
@@ -157,9 +69,10 @@ static int ask_one(const struct values *v, const char *method, const char *id,
 	else
 		error_set_memory(err, "path", strlen(id));
 	if (!result && json_object_get(answer, "data"))
-		print_sessions(json_object_get(answer, "data"), v->json, true);
+		sessions_print_list(
+			json_object_get(answer, "data"), v->json, true);
 	else if (!result)
-		print_session(answer, v->json);
+		sessions_print(answer, v->json);
 	json_decref(answer);
 	free(path);
 	http_client_close(c);
@@ -246,12 +159,13 @@ static int list_pages(
 			free(after);
 			return -1;
 		}
-		print_sessions(json_object_get(page, "data"), v->json, head);
+		sessions_print_list(
+			json_object_get(page, "data"), v->json, head);
 		head = false;
 		left -= json_array_size(json_object_get(page, "data"));
 		more = json_is_true(json_object_get(page, "has_more"));
 		free(after);
-		after = strdup(text_of(page, "next"));
+		after = strdup(sessions_text(page, "next"));
 		json_decref(page);
 	}
 	free(after);
@@ -519,7 +433,7 @@ static int import_from(struct http_client *c, const struct values *v,
 	}
 	json = result ? NULL : json_loadb(answer.data, answer.len, 0, NULL);
 	if (json)
-		print_session(json, v->json);
+		sessions_print(json, v->json);
 	json_decref(json);
 	buf_release(&answer);
 	free(blob);

@@ -12,8 +12,8 @@
 #define FAULT_MS 10000 /* that a failed commit keeps us unready */
 
 static const struct route_table *const tables[] = { &routes_sample,
-	&routes_session_move, &routes_sessions, &routes_session_branch,
-	&routes_models, &routes_status };
+	&routes_session_move, &routes_sessions, &routes_session_fork,
+	&routes_session_branch, &routes_models, &routes_status };
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))
 
 static void begin(void *ctx, struct exchange *x)

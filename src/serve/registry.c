@@ -2,7 +2,7 @@
  * Entries are kept sorted by name under a mutex that is never held while a file
  * is read. Any thread may call; an entry lives until its last reference goes.
  */
-#include "serve/registry.h"
+#include "serve/registry_private.h"
 
 #include "base/log.h"
 #include "math/kernels.h"
@@ -10,8 +10,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,54 +20,22 @@
 #define SUFFIX ".safetensors"
 #define TRAIN_SUFFIX ".train.safetensors"
 
-struct counted_entry {
-	struct registry_entry entry;
-	atomic_uint refs;
-	atomic_bool retired;
-	int fd; /* its file, whatever its path leads to by now; or -1 */
-};
-
-/* What a pinned session may yet ask for: a file, not its memory. */
-struct version {
-	uint64_t fingerprint;
-	char name[REGISTRY_NAME_MAX + 1];
-	int fd;
-	struct registry_entry *entry; /* a reference, or NULL */
-};
-
-struct registry {
-	pthread_mutex_t lock;
-	struct registry_entry **entries; /* [n] sorted by name */
-	size_t n;
-	char default_name[REGISTRY_NAME_MAX + 1]; /* "" = the first */
-	enum weight_type weights;
-	struct version versions[REGISTRY_VERSIONS]; /* [n_versions] oldest
-						     * first */
-	size_t n_versions;
-	pthread_mutex_t reviving; /* one file at a time is read again */
-};
-
-static struct counted_entry *counted(const struct registry_entry *e)
-{
-	return (struct counted_entry *)e;
-}
-
 struct registry_entry *registry_ref(struct registry_entry *e)
 {
-	atomic_fetch_add(&counted(e)->refs, 1);
+	atomic_fetch_add(&counted_entry(e)->refs, 1);
 	return e;
 }
 
 void registry_unref(struct registry_entry *e)
 {
-	if (!e || atomic_fetch_sub(&counted(e)->refs, 1) != 1)
+	if (!e || atomic_fetch_sub(&counted_entry(e)->refs, 1) != 1)
 		return;
 	if (e->model)
 		model_unref(e->model);
 	if (e->tokenizer)
 		tokenizer_unref(e->tokenizer);
-	if (counted(e)->fd >= 0)
-		close(counted(e)->fd);
+	if (counted_entry(e)->fd >= 0)
+		close(counted_entry(e)->fd);
 	free(e->training);
 	free(e->path);
 	free(e);
@@ -77,7 +43,7 @@ void registry_unref(struct registry_entry *e)
 
 bool registry_retired(const struct registry_entry *e)
 {
-	return atomic_load(&counted(e)->retired);
+	return atomic_load(&counted_entry(e)->retired);
 }
 
 /* The name that a path gives: its file's stem. */
@@ -170,7 +136,7 @@ static int fill(struct registry_entry *e, const struct checkpoint *c,
 
 /* c->fd is open on what `path` leads to, or did a moment ago: whoever reads it
  * again compares fingerprints. */
-static int load_file(struct counted_entry *c, const char *path,
+int registry_load_file(struct counted_entry *c, const char *path,
 	enum weight_type weights, struct error *err)
 {
 	struct checkpoint checkpoint;
@@ -212,7 +178,7 @@ static struct registry_entry *load(
 		error_set_errno(err, "model %s: cannot read", path);
 		goto out;
 	}
-	result = load_file(c, path, weights, err);
+	result = registry_load_file(c, path, weights, err);
 out:
 	if (!result)
 		return &c->entry;
@@ -234,37 +200,8 @@ static size_t position_of(
 
 static void retire(struct registry_entry *e)
 {
-	atomic_store(&counted(e)->retired, true);
+	atomic_store(&counted_entry(e)->retired, true);
 	registry_unref(e);
-}
-
-static void forget_version(struct registry *r, size_t i)
-{
-	struct version *v = &r->versions[i];
-
-	close(v->fd);
-	registry_unref(v->entry);
-	memmove(v, v + 1, (--r->n_versions - i) * sizeof(*v));
-}
-
-/* Under the lock: keep the file of what is replaced or unloaded. */
-static void keep_version(struct registry *r, struct registry_entry *e)
-{
-	struct version v = { .fingerprint = e->fingerprint };
-
-	for (size_t i = 0; i < r->n; i++)
-		if (r->entries[i]->fingerprint == e->fingerprint)
-			return;
-	for (size_t i = 0; i < r->n_versions; i++)
-		if (r->versions[i].fingerprint == e->fingerprint)
-			return;
-	v.fd = fcntl(counted(e)->fd, F_DUPFD_CLOEXEC, 0);
-	if (v.fd < 0)
-		return;
-	if (r->n_versions == REGISTRY_VERSIONS)
-		forget_version(r, 0);
-	strcpy(v.name, e->name);
-	r->versions[r->n_versions++] = v;
 }
 
 /* Takes over the reference. */
@@ -295,7 +232,7 @@ static int publish(
 	}
 	entries[at] = e;
 	if (old)
-		keep_version(r, old);
+		registry_keep_version(r, old);
 	pthread_mutex_unlock(&r->lock);
 	if (old)
 		retire(old);
@@ -404,8 +341,7 @@ void registry_close(struct registry *r)
 		return;
 	for (size_t i = 0; i < r->n; i++)
 		retire(r->entries[i]);
-	while (r->n_versions)
-		forget_version(r, r->n_versions - 1);
+	registry_forget_versions(r);
 	free(r->entries);
 	pthread_mutex_destroy(&r->reviving);
 	pthread_mutex_destroy(&r->lock);
@@ -432,96 +368,6 @@ struct registry_entry *registry_get(
 	else if (!e)
 		error_set_param(
 			err, ERROR_NOT_FOUND, "model", "no model is loaded");
-	return e;
-}
-
-/* Under the lock: a reference to what has it in memory, or NULL; *version is
- * the kept one's place, or n_versions. */
-static struct registry_entry *find_loaded(
-	struct registry *r, uint64_t fingerprint, size_t *version)
-{
-	size_t i = 0;
-
-	for (i = 0; i < r->n; i++)
-		if (r->entries[i]->fingerprint == fingerprint)
-			return registry_ref(r->entries[i]);
-	for (i = 0; i < r->n_versions; i++)
-		if (r->versions[i].fingerprint == fingerprint)
-			break;
-	*version = i;
-	if (i == r->n_versions || !r->versions[i].entry)
-		return NULL;
-	return registry_ref(r->versions[i].entry);
-}
-
-/* Of what was read again one stays in memory: the last. */
-static void remember(struct registry *r, struct registry_entry *e)
-{
-	for (size_t i = 0; i < r->n_versions; i++) {
-		struct version *v = &r->versions[i];
-
-		registry_unref(v->entry);
-		v->entry = v->fingerprint == e->fingerprint ? registry_ref(e)
-							    : NULL;
-	}
-}
-
-static struct registry_entry *revive(
-	struct registry *r, const struct version *v, struct error *err)
-{
-	struct counted_entry *c = calloc(1, sizeof(*c));
-	char path[32];
-
-	if (!c) {
-		error_set_memory(err, "model", sizeof(*c));
-		close(v->fd);
-		return NULL;
-	}
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", v->fd);
-	atomic_init(&c->refs, 1);
-	atomic_init(&c->retired, true); /* engines let go of it when idle */
-	c->fd = v->fd;
-	strcpy(c->entry.name, v->name);
-	c->entry.path = strdup(v->name);
-	if (!c->entry.path)
-		error_set_memory(err, "model", strlen(v->name));
-	else if (!load_file(c, path, r->weights, err) &&
-		 c->entry.fingerprint == v->fingerprint)
-		return &c->entry;
-	registry_unref(&c->entry);
-	return NULL;
-}
-
-struct registry_entry *registry_find(struct registry *r, const char *name,
-	uint64_t fingerprint, struct error *err)
-{
-	struct version v = { .fd = -1 };
-	struct registry_entry *e;
-	size_t at;
-
-	pthread_mutex_lock(&r->reviving);
-	pthread_mutex_lock(&r->lock);
-	e = find_loaded(r, fingerprint, &at);
-	if (!e && at < r->n_versions) {
-		v = r->versions[at];
-		v.fd = fcntl(v.fd, F_DUPFD_CLOEXEC, 0);
-	}
-	pthread_mutex_unlock(&r->lock);
-	if (v.fd >= 0 && (e = revive(r, &v, NULL)) != NULL) {
-		log_info("an old version is loaded for a pinned session",
-			log_text("model", e->name),
-			log_text("fingerprint", e->system_fingerprint));
-		pthread_mutex_lock(&r->lock);
-		remember(r, e);
-		pthread_mutex_unlock(&r->lock);
-	}
-	pthread_mutex_unlock(&r->reviving);
-	if (!e)
-		error_set_param(err, ERROR_NOT_FOUND, "model",
-			"model '%.*s' %016llx is not loaded, nor is its file"
-			" there",
-			REGISTRY_NAME_MAX, name,
-			(unsigned long long)fingerprint);
 	return e;
 }
 
@@ -571,7 +417,7 @@ int registry_unload(struct registry *r, const char *name, struct error *err)
 		e = r->entries[at];
 		memmove(r->entries + at, r->entries + at + 1,
 			(--r->n - at) * sizeof(struct registry_entry *));
-		keep_version(r, e);
+		registry_keep_version(r, e);
 		result = 0;
 	}
 	pthread_mutex_unlock(&r->lock);

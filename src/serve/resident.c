@@ -177,7 +177,9 @@ void resident_put(struct resident *r, const char *id, const void *blob,
 	struct row *e = row_new(id, blob, len, expires);
 	struct row **at;
 
-	if (!e) {
+	/* Nobody has to leave for what has no room at all. */
+	if (!e || (r->limits.bytes && row_bytes(e) > r->limits.bytes)) {
+		free(e);
 		resident_drop(r, id);
 		return;
 	}

@@ -1,4 +1,4 @@
-/* What session_branch.c and session_move.c share. */
+/* What session_branch.c, session_fork.c and session_move.c share. */
 #ifndef SERVE_SESSION_BRANCH_PRIVATE_H
 #define SERVE_SESSION_BRANCH_PRIVATE_H
 

@@ -21,6 +21,7 @@ int session_export(struct sessions *s, const char *id,
 	if (session_fetch_point(s, id, from, info, &state, err) < 0)
 		return -1;
 	session_forget_rows(info);
+	info->owner[0] = '\0'; /* nobody else's business */
 	result = session_encode(info, &state, blob, err);
 	info->bytes = blob->len - start;
 	session_state_release(&state);
@@ -66,9 +67,8 @@ static struct registry_entry *model_of(
 	return NULL;
 }
 
-static int check_blob(const struct session_info *i,
-	const struct session_state *state, struct registry *r,
-	struct error *err)
+static int check_blob(struct session_info *i, const struct session_state *state,
+	struct registry *r, struct error *err)
 {
 	struct registry_entry *m;
 	int result;
@@ -82,6 +82,8 @@ static int check_blob(const struct session_info *i,
 	if (!m)
 		return -1;
 	result = session_state_check(state, m, err);
+	i->shape = m->shape;
+	i->start = tokenizer_start(m->tokenizer);
 	registry_unref(m);
 	return result < 0 ? blame_blob(err) : 0;
 }

@@ -1,0 +1,52 @@
+/* What registry.c (loading, names) and registry_versions.c (replaced models)
+ * share. */
+#ifndef SERVE_REGISTRY_PRIVATE_H
+#define SERVE_REGISTRY_PRIVATE_H
+
+#include "serve/registry.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct counted_entry {
+	struct registry_entry entry;
+	atomic_uint refs;
+	atomic_bool retired;
+	int fd; /* its file, whatever its path leads to by now; or -1 */
+};
+
+/* What a pinned session may yet ask for: a file, not its memory. */
+struct version {
+	uint64_t fingerprint;
+	char name[REGISTRY_NAME_MAX + 1];
+	int fd;
+	struct registry_entry *entry; /* a reference, or NULL */
+};
+
+struct registry {
+	pthread_mutex_t lock;
+	struct registry_entry **entries; /* [n] sorted by name */
+	size_t n;
+	char default_name[REGISTRY_NAME_MAX + 1]; /* "" = the first */
+	enum weight_type weights;
+	struct version versions[REGISTRY_VERSIONS]; /* [n_versions] oldest
+						     * first */
+	size_t n_versions;
+	pthread_mutex_t reviving; /* one file at a time is read again */
+};
+
+static inline struct counted_entry *counted_entry(
+	const struct registry_entry *e)
+{
+	return (struct counted_entry *)e;
+}
+
+/* Reads `path`, on which c->fd is open or was a moment ago. */
+int registry_load_file(struct counted_entry *c, const char *path,
+	enum weight_type weights, struct error *err);
+
+/* Under the lock: keep the file of what is replaced or unloaded. */
+void registry_keep_version(struct registry *r, struct registry_entry *e);
+void registry_forget_versions(struct registry *r);
+
+#endif
