@@ -32,7 +32,8 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 BITS := -ffp-contract=off
 C_ALL := -std=gnu17 -g -pthread $(WARN) $(BITS) -fPIE -fno-semantic-interposition
 LD_ALL := -pthread -pie -Wl,-z,relro,-z,now
-LIBS_ALL := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -linih -lm -ldl
+# libcurl is opened by who needs it: see src/app/http_client.c.
+LIBS_ALL := $(shell pkg-config --libs $(filter-out libcurl,$(PKGS)) 2>/dev/null) -linih -lm -ldl
 ASAN_ALL := -O1 -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 ifeq ($(VARIANT),release)
 C_ALL += -O3 -fstack-protector-strong

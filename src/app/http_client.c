@@ -1,6 +1,11 @@
+/*
+ * libcurl is opened when it is first needed: linked, it and the twenty
+ * libraries behind it would cost every daemon 3 MB.
+ */
 #include "app/http_client.h"
 
 #include <curl/curl.h>
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +13,41 @@
 #define MAX_ANSWER (256u << 20)
 #define CONNECT_SECONDS 10L
 #define STALL_SECONDS 120L /* without a byte */
+
+#undef curl_easy_setopt
+#undef curl_easy_getinfo
+#define FUNCTIONS(F)          \
+	F(curl_easy_init)     \
+	F(curl_easy_cleanup)  \
+	F(curl_easy_setopt)   \
+	F(curl_easy_getinfo)  \
+	F(curl_easy_perform)  \
+	F(curl_easy_strerror) \
+	F(curl_easy_escape)   \
+	F(curl_free)          \
+	F(curl_slist_append)  \
+	F(curl_slist_free_all)
+
+#define DECLARE(f) static __typeof__(f) *f##_;
+FUNCTIONS(DECLARE)
+
+/* It stays open: libraries behind it don't like to go. */
+static int open_library(struct error *err)
+{
+	static void *library;
+
+	if (!library)
+		library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
+	if (!library)
+		return error_set(
+			err, ERROR_UNAVAILABLE, "no libcurl: %s", dlerror());
+#define FIND(f)                                      \
+	f##_ = (__typeof__(f##_))dlsym(library, #f); \
+	if (!f##_)                                   \
+		return error_set(err, ERROR_UNAVAILABLE, "libcurl has no " #f);
+	FUNCTIONS(FIND)
+	return 0;
+}
 
 struct http_client {
 	CURL *curl;
@@ -24,29 +64,32 @@ static void set_options(struct http_client *c)
 {
 	CURL *h = c->curl;
 
-	curl_easy_setopt(h, CURLOPT_ERRORBUFFER, c->fault);
-	curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(h, CURLOPT_NOPROXY, "localhost,127.0.0.1,::1");
-	curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
-	curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, STALL_SECONDS);
-	curl_easy_setopt(h, CURLOPT_USERAGENT, "unrolld");
-	curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, take);
+	curl_easy_setopt_(h, CURLOPT_ERRORBUFFER, c->fault);
+	curl_easy_setopt_(h, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt_(h, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt_(h, CURLOPT_NOPROXY, "localhost,127.0.0.1,::1");
+	curl_easy_setopt_(h, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
+	curl_easy_setopt_(h, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl_easy_setopt_(h, CURLOPT_LOW_SPEED_TIME, STALL_SECONDS);
+	curl_easy_setopt_(h, CURLOPT_USERAGENT, "unrolld");
+	curl_easy_setopt_(h, CURLOPT_WRITEFUNCTION, take);
 }
 
 int http_client_open(
 	struct http_client **out, const char *url, struct error *err)
 {
-	struct http_client *c = calloc(1, sizeof(*c));
 	size_t len = strlen(url);
+	struct http_client *c;
 
+	if (open_library(err) < 0)
+		return -1;
+	c = calloc(1, sizeof(*c));
 	if (!c)
 		return error_set_memory(err, "client", sizeof(*c));
 	while (len && url[len - 1] == '/')
 		len--;
 	c->url = strndup(url, len);
-	c->curl = curl_easy_init();
+	c->curl = curl_easy_init_();
 	if (!c->url || !c->curl) {
 		http_client_close(c);
 		return error_set_memory(err, "client", sizeof(*c));
@@ -61,7 +104,7 @@ void http_client_close(struct http_client *c)
 	if (!c)
 		return;
 	if (c->curl)
-		curl_easy_cleanup(c->curl);
+		curl_easy_cleanup_(c->curl);
 	free(c->url);
 	free(c);
 }
@@ -89,13 +132,13 @@ static int refused(long status, const struct buf *answer, struct error *err)
 
 static int perform(struct http_client *c, struct buf *answer, struct error *err)
 {
-	CURLcode code = curl_easy_perform(c->curl);
+	CURLcode code = curl_easy_perform_(c->curl);
 	long status = 0;
 
 	if (code != CURLE_OK)
 		return error_set(err, ERROR_UNAVAILABLE, "%s: %s", c->url,
-			*c->fault ? c->fault : curl_easy_strerror(code));
-	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
+			*c->fault ? c->fault : curl_easy_strerror_(code));
+	curl_easy_getinfo_(c->curl, CURLINFO_RESPONSE_CODE, &status);
 	return status >= 200 && status < 300 ? 0 : refused(status, answer, err);
 }
 
@@ -106,9 +149,9 @@ static struct curl_slist *headers(const struct http_request *r)
 
 	if (r->type) {
 		snprintf(type, sizeof(type), "Content-Type: %s", r->type);
-		list = curl_slist_append(list, type);
+		list = curl_slist_append_(list, type);
 	}
-	return curl_slist_append(list, "Expect:");
+	return curl_slist_append_(list, "Expect:");
 }
 
 int http_client_ask(struct http_client *c, const struct http_request *r,
@@ -121,25 +164,25 @@ int http_client_ask(struct http_client *c, const struct http_request *r,
 
 	if (!url || !list) {
 		free(url);
-		curl_slist_free_all(list);
+		curl_slist_free_all_(list);
 		return error_set_memory(err, "request", size);
 	}
 	snprintf(url, size, "%s%s", c->url, r->path);
 	buf_clear(answer);
 	c->fault[0] = '\0';
-	curl_easy_setopt(c->curl, CURLOPT_URL, url);
-	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, list);
-	curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, answer);
+	curl_easy_setopt_(c->curl, CURLOPT_URL, url);
+	curl_easy_setopt_(c->curl, CURLOPT_HTTPHEADER, list);
+	curl_easy_setopt_(c->curl, CURLOPT_WRITEDATA, answer);
 	if (r->type) {
-		curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE_LARGE,
+		curl_easy_setopt_(c->curl, CURLOPT_POSTFIELDSIZE_LARGE,
 			(curl_off_t)r->len);
-		curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, r->body);
+		curl_easy_setopt_(c->curl, CURLOPT_POSTFIELDS, r->body);
 	} else {
-		curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
+		curl_easy_setopt_(c->curl, CURLOPT_HTTPGET, 1L);
 	}
-	curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, r->method);
+	curl_easy_setopt_(c->curl, CURLOPT_CUSTOMREQUEST, r->method);
 	result = perform(c, answer, err);
-	curl_slist_free_all(list);
+	curl_slist_free_all_(list);
 	free(url);
 	return result;
 }
@@ -178,7 +221,7 @@ int http_client_json(struct http_client *c, const char *method,
 char *http_client_path(struct http_client *c, const char *prefix,
 	const char *text, const char *suffix)
 {
-	char *escaped = curl_easy_escape(c->curl, text, 0);
+	char *escaped = curl_easy_escape_(c->curl, text, 0);
 	size_t size;
 	char *path;
 
@@ -188,6 +231,6 @@ char *http_client_path(struct http_client *c, const char *prefix,
 	path = malloc(size);
 	if (path)
 		snprintf(path, size, "%s%s%s", prefix, escaped, suffix);
-	curl_free(escaped);
+	curl_free_(escaped);
 	return path;
 }
