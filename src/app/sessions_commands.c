@@ -282,9 +282,9 @@ static int run_snapshot(const struct options *table, const void *values,
 			json_pack("{s:s*, s:b}", "name", name, "replace",
 				v->replace),
 			err);
-	if (strlen(name) > 64 || strpbrk(name, "/?#%"))
+	if (!name || strlen(name) > 64 || strpbrk(name, "/?#%"))
 		return error_set(err, ERROR_INVALID,
-			"'%.64s' can't be a snapshot's name", name);
+			"'%.64s' can't be a snapshot's name", name ? name : "");
 	snprintf(suffix, sizeof(suffix), "/snapshot/%s", name);
 	return ask_one(v, "DELETE", args->items[0], suffix, NULL, err);
 }

@@ -91,11 +91,13 @@ static void link_newest(struct resident *r, struct row *e)
 	r->newest = e;
 }
 
-/* `at` is where find found it. */
+/* `at` is where find looked for it. */
 static void remove_row(struct resident *r, struct row **at)
 {
 	struct row *e = *at;
 
+	if (!e)
+		return;
 	*at = e->bucket_next;
 	unlink_row(r, e);
 	r->stats.sessions--;
@@ -185,8 +187,7 @@ void resident_put(struct resident *r, const char *id, const void *blob,
 	}
 	pthread_mutex_lock(&r->lock);
 	at = find(r, id, e->hash);
-	if (*at)
-		remove_row(r, at);
+	remove_row(r, at);
 	grow(r);
 	at = find(r, id, e->hash);
 	e->bucket_next = *at;
@@ -204,8 +205,7 @@ void resident_drop(struct resident *r, const char *id)
 
 	pthread_mutex_lock(&r->lock);
 	at = find(r, id, XXH3_64bits(id, strlen(id)));
-	if (*at)
-		remove_row(r, at);
+	remove_row(r, at);
 	pthread_mutex_unlock(&r->lock);
 }
 

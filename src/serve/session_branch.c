@@ -49,7 +49,7 @@ static int point_key(const char *id, const struct session_info *i,
 static int read_point(struct sessions *s, const char *key,
 	struct session_info *i, struct session_state *state, struct error *err)
 {
-	struct session_state other;
+	struct session_state other = { 0 };
 	struct session_info from;
 	struct buf blob;
 	int result;

@@ -117,7 +117,8 @@ static size_t sweep_some(struct store_writer *w,
 	if (store_expire(w->store, store_now(), SWEEP_ROWS,
 		    swept ? &keys : NULL, &n, NULL) < 0)
 		n = 0;
-	for (size_t at = 0; at < keys.len; at += strlen(keys.data + at) + 1)
+	for (size_t at = 0; swept && at < keys.len;
+		at += strlen(keys.data + at) + 1)
 		swept(arg, keys.data + at);
 	buf_release(&keys);
 	return n;
