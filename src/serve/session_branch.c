@@ -50,7 +50,7 @@ static int read_point(struct sessions *s, const char *key,
 	struct session_info *i, struct session_state *state, struct error *err)
 {
 	struct session_state other = { 0 };
-	struct session_info from;
+	struct session_info from = { 0 };
 	struct buf blob;
 	int result;
 
