@@ -59,7 +59,7 @@ LIBS_ALL += $(LDLIBS)
 # instruction set with -DISA=..., into const tables chosen at start.
 VECTOR_DIRS := src/math/kernels src/nn/cells src/nn/optimizers
 ifeq ($(ARCH),x86_64)
-ISAS := generic avx2 avx512 avx512vnni
+ISAS := generic avx2 avx512 avx512vnni avx512bf16
 else
 ISAS := generic
 endif
@@ -68,6 +68,7 @@ ISA_CFLAGS_avx2 := -mavx2 -mfma -mtune=haswell
 ISA_CFLAGS_avx512 := -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma \
 	-mtune=icelake-server -mprefer-vector-width=512
 ISA_CFLAGS_avx512vnni := $(ISA_CFLAGS_avx512) -mavx512vnni
+ISA_CFLAGS_avx512bf16 := $(ISA_CFLAGS_avx512vnni) -mavx512bf16
 
 VECTOR_SRCS := $(sort $(wildcard $(addsuffix /*.c,$(VECTOR_DIRS))))
 SRCS := $(sort $(wildcard src/*/*.c))
