@@ -17,6 +17,7 @@
 struct crew;
 struct model;
 struct model_scratch;
+struct streams;
 
 /* Packs p's weights as `type`; p may be released afterwards. Reference count
  * 1. int8 rounds each output's weights, and every h to 1/127: |h| <= 1, so it
@@ -52,5 +53,10 @@ void model_scratch_share(struct model_scratch *s, const struct model *m,
  */
 void model_step(const struct model *m, struct model_scratch *s, size_t n,
 	const uint32_t *tokens, real *const *states, real *const *logits);
+
+/* Mean nats per token over streams (nn/streams.h), each from the initial state
+ * and carried through; *tokens counts what was scored. */
+int model_evaluate(const struct model *m, const struct streams *s, double *nats,
+	uint64_t *tokens, struct error *err);
 
 #endif

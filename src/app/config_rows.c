@@ -191,6 +191,11 @@ const struct option config_rows[] = {
 		.argument = "NAME",
 		.help = "Model of requests that name none; by default the "
 			"first by name" },
+	{ .name = "models.weights",
+		.type = OPTION_LIST,
+		AT(model_weights),
+		.argument = "NAME=TYPE",
+		.help = "A model's own engine.weights" },
 	HEADING("Sessions"),
 	{ .name = "sessions.store",
 		.type = OPTION_ENUM,

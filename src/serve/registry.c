@@ -31,6 +31,8 @@ struct registry {
 	size_t n;
 	char default_name[REGISTRY_NAME_MAX + 1]; /* "" = the first */
 	enum weight_type weights;
+	struct registry_weights *own_weights; /* [n_own_weights] owned */
+	size_t n_own_weights;
 };
 
 static struct counted_entry *counted(const struct registry_entry *e)
@@ -129,8 +131,16 @@ static int fill(struct registry_entry *e, const struct checkpoint *c,
 	return 0;
 }
 
+static enum weight_type weights_of(const struct registry *r, const char *name)
+{
+	for (size_t i = 0; i < r->n_own_weights; i++)
+		if (!strcmp(r->own_weights[i].name, name))
+			return r->own_weights[i].type;
+	return r->weights;
+}
+
 static struct registry_entry *load(
-	const char *path, enum weight_type weights, struct error *err)
+	const struct registry *r, const char *path, struct error *err)
 {
 	struct counted_entry *c = calloc(1, sizeof(*c));
 	struct checkpoint checkpoint;
@@ -156,7 +166,8 @@ static struct registry_entry *load(
 	c->entry.created = (int64_t)st.st_mtime;
 	if (checkpoint_load(&checkpoint, path, err) < 0)
 		goto out;
-	result = fill(&c->entry, &checkpoint, weights, err);
+	result =
+		fill(&c->entry, &checkpoint, weights_of(r, c->entry.name), err);
 	checkpoint_release(&checkpoint);
 out:
 	if (!result)
@@ -218,7 +229,7 @@ static int publish(
 
 int registry_load(struct registry *r, const char *path, struct error *err)
 {
-	struct registry_entry *e = load(path, r->weights, err);
+	struct registry_entry *e = load(r, path, err);
 
 	if (!e)
 		return -1;
@@ -289,6 +300,21 @@ static int set_default(struct registry *r, const char *name, struct error *err)
 	return 0;
 }
 
+static int copy_weights(
+	struct registry *r, const struct registry_options *o, struct error *err)
+{
+	const size_t bytes = o->n_own_weights * sizeof(*r->own_weights);
+
+	if (!bytes)
+		return 0;
+	r->own_weights = malloc(bytes);
+	if (!r->own_weights)
+		return error_set_memory(err, "models' weights", bytes);
+	memcpy(r->own_weights, o->own_weights, bytes);
+	r->n_own_weights = o->n_own_weights;
+	return 0;
+}
+
 int registry_open(struct registry **registry, const struct registry_options *o,
 	struct error *err)
 {
@@ -298,6 +324,8 @@ int registry_open(struct registry **registry, const struct registry_options *o,
 		return error_set_memory(err, "models", sizeof(*r));
 	pthread_mutex_init(&r->lock, NULL);
 	r->weights = o->weights;
+	if (copy_weights(r, o, err) < 0)
+		goto fail;
 	if (o->dir && load_directory(r, o->dir, err) < 0)
 		goto fail;
 	for (size_t i = 0; i < o->n_paths; i++)
@@ -318,6 +346,7 @@ void registry_close(struct registry *r)
 	for (size_t i = 0; i < r->n; i++)
 		retire(r->entries[i]);
 	free(r->entries);
+	free(r->own_weights);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
 }
