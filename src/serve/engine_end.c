@@ -113,7 +113,7 @@ void engine_end(struct engine_thread *t, struct generate_request *r,
 	if (state)
 		r->result.position = state->position;
 	r->session = NULL;
-	atomic_fetch_sub(&t->load, r->n);
+	atomic_fetch_sub(&t->load, r->weight);
 	if (session && state) {
 		session_state_copy(&session->state, state);
 		session_commit(session, r->model->system, on_committed, r);
