@@ -304,11 +304,13 @@ void *engine_thread_main(void *arg)
 
 	pthread_setname_np(pthread_self(), "engine");
 	team_flush_denormals();
-	while (!atomic_load(&t->engine->stopping)) {
-		t->now = monotonic_ns();
+	for (;;) {
 		/* Before anything is looked at: who kicks later is seen in the
 		 * next round, and cuts this one's chunk short. */
 		t->looks = atomic_exchange(&t->kicked, false);
+		if (atomic_load(&t->engine->stopping))
+			break;
+		t->now = monotonic_ns();
 		engine_take_inbox(t);
 		look_after(t);
 		retired = retire(t);

@@ -305,6 +305,30 @@ static void test_close_with_work_left(void **state)
 	fixture_release(&f);
 }
 
+/* However early its threads are told to stop, they do. */
+static void test_open_and_close_at_once(void **state)
+{
+	struct fixture_options o = { 0 };
+	struct fixture f;
+	struct engine_options eo = { .threads = 2,
+		.slots = 2,
+		.batch = 1,
+		.queue = 2,
+		.wake = fixture_wake,
+		.wake_arg = &f };
+
+	fixture_init(&f, &o);
+	for (int i = 0; i < 3000; i++) {
+		struct engine *e;
+
+		must(engine_open(&e, &eo, &fault));
+		for (int j = 0; j < i % 50; j++)
+			sched_yield();
+		engine_close(e);
+	}
+	fixture_release(&f);
+}
+
 #define CHURN 400
 #define AT_ONCE 40
 
@@ -397,6 +421,7 @@ int main(void)
 		cmocka_unit_test(test_a_long_prompt_stalls_nobody),
 		cmocka_unit_test(test_drain_and_close),
 		cmocka_unit_test(test_close_with_work_left),
+		cmocka_unit_test(test_open_and_close_at_once),
 		cmocka_unit_test(test_churn),
 		cmocka_unit_test(test_metrics),
 	};
