@@ -8,6 +8,11 @@
 
 #include "math/kernels.h"
 
+const struct error engine_shutting_down = { .code = ERROR_UNAVAILABLE,
+	.message = "the server is shutting down" };
+const struct error engine_cancelled = { .code = ERROR_CANCELLED,
+	.message = "cancelled" };
+
 /* The list holds a reference: the reader may have read and closed the request
  * by the time it finds it there. */
 static void publish(struct engine *e, struct generate_request *r)

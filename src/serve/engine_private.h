@@ -108,6 +108,7 @@ int64_t engine_queue_deadline(const struct generate_request *r);
 /* engine_end.c: put a request into the ready list, if it has got events since
  * it was last put there; who woke the reader for those before need not know. */
 void engine_publish_new(struct engine_thread *t, struct generate_request *r);
+extern const struct error engine_shutting_down, engine_cancelled;
 /* The request has left its slots: commit or let go of its session, then put
  * ENDED. error NULL leaves what result.error says. `state` is what the session
  * advances to, NULL to leave it. The thread touches the request no more. */

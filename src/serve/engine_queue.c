@@ -10,11 +10,6 @@
 
 #define NS_PER_MS 1000000
 
-static const struct error shutting_down = { .code = ERROR_UNAVAILABLE,
-	.message = "the server is shutting down" };
-static const struct error cancelled = { .code = ERROR_CANCELLED,
-	.message = "cancelled" };
-
 /* The server's limit or the request's own, whichever is less; 0 = none. */
 static int64_t may_wait_ms(const struct generate_request *r)
 {
@@ -122,9 +117,9 @@ static const struct error *in_vain(const struct engine_thread *t,
 	const struct generate_request *r, struct error *late)
 {
 	if (atomic_load(&t->engine->cancelling))
-		return &shutting_down;
+		return &engine_shutting_down;
 	if (atomic_load(&r->cancelled))
-		return &cancelled;
+		return &engine_cancelled;
 	if (t->now < engine_queue_deadline(r))
 		return NULL;
 	error_set(late, ERROR_OVERLOADED,

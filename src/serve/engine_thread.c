@@ -17,11 +17,6 @@
 /* Longer than a lone stream's pause between two steps. */
 #define HELP_NS 200000
 
-static const struct error shutting_down = { .code = ERROR_UNAVAILABLE,
-	.message = "the server is shutting down" };
-static const struct error cancelled = { .code = ERROR_CANCELLED,
-	.message = "cancelled" };
-
 static int64_t run_deadline(const struct generate_request *r)
 {
 	int64_t run =
@@ -97,7 +92,7 @@ static void cancel(struct sequence *s)
 	struct generate_request *r = s->request;
 	uint64_t kept = atomic_load(&r->kept);
 
-	r->result.error = cancelled;
+	r->result.error = engine_cancelled;
 	r->commits = r->session && kept && s->drawn;
 	if (!r->commits) {
 		s->done = true;
@@ -127,7 +122,7 @@ static void look_after(struct engine_thread *t)
 		if (s->done)
 			continue;
 		if (cancelling) {
-			r->result.error = shutting_down;
+			r->result.error = engine_shutting_down;
 			r->commits = false;
 			s->done = true;
 		} else if (atomic_load(&r->cancelled) && !r->replaying) {

@@ -85,19 +85,17 @@ size_t scheduler_chunk(const struct scheduler_limits *l,
 static size_t rows_of_bulk(const struct scheduler_limits *l,
 	struct scheduler_lane *lane, size_t bulk, size_t interactive)
 {
-	uint64_t part = ONE_ROW * l->batch / SCHEDULER_PART;
-	uint64_t even = ONE_ROW * l->batch * bulk / (bulk + interactive);
+	uint64_t part = ONE_ROW * l->batch / SCHEDULER_PART, even;
 	size_t rows;
 
 	if (!bulk)
 		return 0;
-	if (interactive) {
-		lane->credit += even < part ? even : part;
-		rows = (size_t)(lane->credit / ONE_ROW);
-		lane->credit %= ONE_ROW;
-	} else {
-		rows = l->batch;
-	}
+	if (!interactive)
+		return bulk < l->batch ? bulk : l->batch;
+	even = ONE_ROW * l->batch * bulk / (bulk + interactive);
+	lane->credit += even < part ? even : part;
+	rows = (size_t)(lane->credit / ONE_ROW);
+	lane->credit %= ONE_ROW;
 	if (rows > bulk)
 		rows = bulk;
 	if (l->batch - rows > interactive)

@@ -429,34 +429,6 @@ static void test_a_client_cannot_fill_the_queue(void **state)
 	fixture_release(&f);
 }
 
-/* A deadline of the request's own: it ends what runs, and what waits. */
-static void test_a_request_has_its_own_deadline(void **state)
-{
-	struct fixture_options o = { .slots = 1 };
-	struct generate_options run = fixture_request("run", 1u << 24, 1);
-	struct generate_options wait = fixture_request("wait", 5, 1);
-	struct outcome out[2];
-	struct fixture f;
-
-	fixture_init(&f, &o);
-	outcome_init(&out[0]);
-	outcome_init(&out[1]);
-	run.run_ms = 3600000;
-	run.deadline_ms = 200;
-	wait.queue_ms = 3600000;
-	wait.deadline_ms = 20;
-	fixture_submit(&f, &run, &out[0]);
-	fixture_submit(&f, &wait, &out[1]);
-	fixture_until(&f, out, 2);
-	assert_int_equal(out[0].result.error.code, ERROR_NONE);
-	assert_int_equal(out[0].finish[0], GENERATE_DEADLINE);
-	assert_int_equal(out[1].result.error.code, ERROR_OVERLOADED);
-	assert_non_null(strstr(out[1].result.error.message, "20 ms"));
-	outcome_release(&out[0]);
-	outcome_release(&out[1]);
-	fixture_release(&f);
-}
-
 #define CHURN 300
 #define AT_ONCE 60
 
@@ -562,7 +534,6 @@ int main(void)
 		cmocka_unit_test(test_bulk_gets_its_eighth),
 		cmocka_unit_test(test_a_chunk_ends_when_somebody_comes),
 		cmocka_unit_test(test_a_client_cannot_fill_the_queue),
-		cmocka_unit_test(test_a_request_has_its_own_deadline),
 		cmocka_unit_test(test_company_changes_no_text),
 	};
 
