@@ -234,6 +234,7 @@ void config_engine(const struct config *c, struct engine_options *o)
 		.batch = v->batch,
 		.chunk = v->chunk,
 		.queue = v->queue,
+		.queue_per_client = v->queue_per_client,
 	};
 }
 

@@ -272,6 +272,13 @@ const struct option config_rows[] = {
 		.min = "1",
 		.max = "1000000",
 		.help = "Requests that may wait for a slot; others get a 429" },
+	{ .name = "engine.queue_per_client",
+		.type = OPTION_UINT,
+		AT(queue_per_client),
+		.value = "512",
+		.max = "1000000",
+		.help = "The same for each client (an address, or a user that "
+			"it names); 0 is no limit" },
 	HEADING("Log"),
 	{ .name = "log.level",
 		.type = OPTION_ENUM,

@@ -19,7 +19,7 @@ struct config_values {
 	int store, durability, weights;
 	char *sessions_path;
 	uint64_t sessions_max, sessions_ttl;
-	uint64_t threads, slots, batch, chunk, queue;
+	uint64_t threads, slots, batch, chunk, queue, queue_per_client;
 	int log_level, log_format;
 };
 
