@@ -9,7 +9,6 @@
 #include "app/lifecycle.h"
 #include "app/backend.h"
 #include "app/cmd.h"
-
 #include "math/gemm.h"
 
 #include <jansson.h>

@@ -278,13 +278,25 @@ static bool is_kicked(void *arg)
 	return atomic_load_explicit(&t->kicked, memory_order_relaxed);
 }
 
-/* Nothing to do: help the others for a while, then sleep. */
-static void rest(struct engine_thread *t)
+/* Has work of its own, or nobody is left to help. */
+static bool is_wanted(void *arg)
+{
+	struct engine_thread *t = arg;
+
+	return is_kicked(t) || !atomic_load_explicit(&t->engine->slots_active,
+				       memory_order_relaxed);
+}
+
+/* Nothing to do: help the others for a while, then sleep. Who just had work
+ * looks out for more, too: the next request of a client that asks one after
+ * another comes soon, and waking a core takes longer than most steps. */
+static void rest(struct engine_thread *t, bool worked)
 {
 	struct crew *crew = t->engine->crew;
 
 	if (crew) {
-		crew_help(crew, engine_member(t), HELP_NS, is_kicked, t);
+		crew_help(crew, engine_member(t), HELP_NS,
+			worked ? is_kicked : is_wanted, t);
 		crew_set_idle(crew, engine_member(t), true);
 	}
 	sleep_until_kicked(t);
@@ -296,6 +308,7 @@ void *engine_thread_main(void *arg)
 {
 	struct engine_thread *t = arg;
 	size_t joined, runnable, retired;
+	bool worked = false;
 
 	pthread_setname_np(pthread_self(), "engine");
 	team_flush_denormals();
@@ -322,7 +335,10 @@ void *engine_thread_main(void *arg)
 		/* A slot that came free may be what someone waits for. */
 		if (!runnable && !retired && !joined) {
 			lanes_trim(t, false);
-			rest(t);
+			rest(t, worked);
+			worked = false;
+		} else {
+			worked = true;
 		}
 	}
 	lanes_trim(t, true);
