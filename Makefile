@@ -269,7 +269,7 @@ fuzz-run: $(FUZZERS)
 	done
 
 .PHONY: bench
-bench: deps-test ## benchmarks, as JSON lines (ARGS="kernels train memory serve")
+bench: deps-test ## benchmarks, as JSON lines (ARGS="kernels step train memory serve")
 	$(AGAIN) $(EXE) $(BENCHES)
 	@UNROLLD_EXE=$(abspath $(EXE)) BENCH_PROGRAMS=$(abspath $(B)/tests/bench) \
 		tests/bench/run.sh $(ARGS)

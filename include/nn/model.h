@@ -11,6 +11,7 @@
 #include "nn/architecture.h"
 #include "nn/parameters.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,11 @@ const struct architecture *model_architecture(const struct model *m);
 enum weight_type model_weight_type(const struct model *m);
 /* Bytes the packed weights occupy. */
 size_t model_bytes(const struct model *m);
+/* Of these, what a step of one sequence reads: of a table or an embedding one
+ * row. */
+size_t model_step_bytes(const struct model *m);
+/* Whether they outgrow a core's own cache, so that a crew helps. */
+bool model_outgrows_cache(const struct model *m);
 /* Floats in one sequence's state: [layers][states of the cell][hidden], h
  * first. The initial state is all zeros. */
 size_t model_state_floats(const struct model *m);

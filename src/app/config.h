@@ -23,7 +23,7 @@ struct config {
 	char *models_dir;    /* owned; a directory or one file; or NULL */
 	char *sessions_path; /* owned; NULL for the memory store */
 	struct registry_weights *model_weights; /* owned; of models.weights */
-	bool help, print;    /* what was asked for instead of serving */
+	bool help, print; /* what was asked for instead of serving */
 };
 
 /* Reads argv[0..argc) of `serve`, the environment and the file. Errors name

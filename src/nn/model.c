@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A table of layer 0's input product for each token is kept up to this. */
 #define FOLD_MAX_BYTES (64u << 20)
@@ -227,6 +228,21 @@ enum weight_type model_weight_type(const struct model *m)
 size_t model_bytes(const struct model *m)
 {
 	return m->bytes;
+}
+
+size_t model_step_bytes(const struct model *m)
+{
+	const size_t rows = m->arch.vocab - 1;
+
+	return m->bytes - (m->table ? rows * m->width : 0) * sizeof(real) -
+	       (m->embedding ? rows * m->arch.embedding : 0) * sizeof(real);
+}
+
+bool model_outgrows_cache(const struct model *m)
+{
+	long l2 = sysconf(_SC_LEVEL2_CACHE_SIZE);
+
+	return model_step_bytes(m) > (l2 > 0 ? (size_t)l2 : 1u << 20);
 }
 
 size_t model_state_floats(const struct model *m)

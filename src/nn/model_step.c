@@ -14,7 +14,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Rows as products take them: reals, or rounded to the weights' type. */
 struct operand {
@@ -140,18 +139,11 @@ void model_scratch_close(struct model_scratch *s)
 	free(s);
 }
 
-/* Weights that fit a core's own cache are faster there than shared out. */
-static bool outgrows_cache(const struct model *m)
-{
-	long l2 = sysconf(_SC_LEVEL2_CACHE_SIZE);
-
-	return m->bytes > (l2 > 0 ? (size_t)l2 : 1u << 20);
-}
-
 void model_scratch_share(struct model_scratch *s, const struct model *m,
 	struct crew *crew, unsigned member)
 {
-	s->crew = outgrows_cache(m) ? crew : NULL;
+	/* Weights that fit it are faster there than shared out. */
+	s->crew = model_outgrows_cache(m) ? crew : NULL;
 	s->member = member;
 }
 
