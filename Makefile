@@ -60,7 +60,7 @@ LIBS_ALL += $(LDLIBS)
 # instruction set with -DISA=..., into const tables chosen at start.
 VECTOR_DIRS := src/math/kernels src/nn/cells src/nn/optimizers
 ifeq ($(ARCH),x86_64)
-ISAS := generic avx2 avx512 avx512vnni
+ISAS := generic avx2 avx512 avx512vnni avx512bf16
 else
 ISAS := generic
 endif
@@ -69,6 +69,7 @@ ISA_CFLAGS_avx2 := -mavx2 -mfma -mtune=haswell
 ISA_CFLAGS_avx512 := -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma \
 	-mtune=icelake-server -mprefer-vector-width=512
 ISA_CFLAGS_avx512vnni := $(ISA_CFLAGS_avx512) -mavx512vnni
+ISA_CFLAGS_avx512bf16 := $(ISA_CFLAGS_avx512vnni) -mavx512bf16
 
 VECTOR_SRCS := $(sort $(wildcard $(addsuffix /*.c,$(VECTOR_DIRS))))
 SRCS := $(sort $(wildcard src/*/*.c))
@@ -269,7 +270,7 @@ fuzz-run: $(FUZZERS)
 	done
 
 .PHONY: bench
-bench: deps-test ## benchmarks, as JSON lines (ARGS="kernels train memory")
+bench: deps-test ## benchmarks, as JSON lines (ARGS="kernels step train memory serve")
 	$(AGAIN) $(EXE) $(BENCHES)
 	@UNROLLD_EXE=$(abspath $(EXE)) BENCH_PROGRAMS=$(abspath $(B)/tests/bench) \
 		tests/bench/run.sh $(ARGS)

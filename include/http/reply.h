@@ -17,6 +17,9 @@
 void reply_json(struct exchange *x, unsigned status, json_t *json);
 /* What failed inside is logged under the exchange's id, not shown. */
 void reply_error(struct exchange *x, const struct error *err);
+/* The same, for a client that may try again after so many seconds. */
+void reply_error_later(
+	struct exchange *x, const struct error *err, unsigned seconds);
 /* For what has no error code of its own: 405, 415, … param may be "". */
 void reply_refuse(struct exchange *x, unsigned status, const char *code,
 	const char *param, const char *fmt, ...)

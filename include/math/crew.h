@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #define CREW_MAX_PRODUCTS 8 /* in one call: a layer's worth each */
+#define CREW_MAX_ROWS 8	    /* more are bound by arithmetic, not by memory */
 
 struct crew;
 
@@ -29,7 +30,8 @@ int crew_open(struct crew **c, unsigned members, size_t max_reals,
 void crew_close(struct crew *c);
 
 /* Compute n <= CREW_MAX_PRODUCTS products, that don't depend on each other,
- * with whoever listens. Called by a busy member. */
+ * with whoever listens; y_column is 0. Weights, bias and rows outlive the
+ * helpers (crew_settle); the rest is copied. Called by a busy member. */
 void crew_products(
 	struct crew *c, unsigned member, const struct product *p, size_t n);
 

@@ -2,7 +2,8 @@
  * Vector code is one body compiled once per instruction set; each compilation
  * defines const tables under a name with the set's suffix. This is where one
  * of them is chosen, once, at first use: the best that the processor has, or
- * the one that UNROLLD_KERNELS names (generic, avx2, avx512, avx512vnni).
+ * the one that UNROLLD_KERNELS names (generic, avx2, avx512, avx512vnni,
+ * avx512bf16).
  */
 #ifndef MATH_ISA_H
 #define MATH_ISA_H
@@ -12,6 +13,7 @@ enum isa {
 	ISA_AVX2,	/* AVX2 and FMA */
 	ISA_AVX512,	/* AVX-512 F, DQ, BW, VL */
 	ISA_AVX512VNNI, /* and VNNI: products of bytes */
+	ISA_AVX512BF16, /* and BF16: products of pairs of bfloat16 */
 	ISA_COUNT,
 };
 
@@ -28,18 +30,18 @@ const char *isa_name(enum isa isa);
 #if defined(__x86_64__) && !defined(REAL_IS_DOUBLE)
 #define ISA_DECLARE(type, name)                                       \
 	extern const type name##_generic, name##_avx2, name##_avx512, \
-		name##_avx512vnni
+		name##_avx512vnni, name##_avx512bf16
 #define ISA_ROW(name)                                          \
 	{                                                      \
 		&name##_generic, &name##_avx2, &name##_avx512, \
-			&name##_avx512vnni                     \
+			&name##_avx512vnni, &name##_avx512bf16 \
 	}
 #else
 #define ISA_DECLARE(type, name) extern const type name##_generic
 #define ISA_ROW(name)                                              \
 	{                                                          \
 		&name##_generic, &name##_generic, &name##_generic, \
-			&name##_generic                            \
+			&name##_generic, &name##_generic           \
 	}
 #endif
 

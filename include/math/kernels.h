@@ -33,6 +33,7 @@ struct packed {
 	float *scale; /* [panels * panel] owned; int8: w = scale * byte */
 	int32_t *sum; /* [panels * panel] owned; int8: sum over k of bytes */
 	size_t k, n;
+	size_t gates, units; /* of packed_open_gates; else 1 and n */
 	size_t panels;
 	size_t bytes; /* of all three */
 };
@@ -41,21 +42,26 @@ enum product_init {
 	PRODUCT_ZERO, /* y  = x w */
 	PRODUCT_BIAS, /* y  = bias + x w */
 	PRODUCT_ADD,  /* y += x w: continues the sum where y left it */
+	PRODUCT_ROWS, /* y  = a row of the row's own + x w */
 };
 
 struct product {
 	const struct packed *w;
 	size_t m;      /* rows */
-	const real *x; /* [m, k], row stride ldx */
+	const real *x; /* [m, k], row stride ldx; unused where `rounded` is */
 	size_t ldx;
-	real *y; /* [m, n], row stride ldy */
+	real *y; /* [m, n - y_column], row stride ldy */
 	size_t ldy;
-	const real *bias; /* [n], for PRODUCT_BIAS */
+	size_t y_column;	 /* the output column that y begins at */
+	const real *bias;	 /* [n], for PRODUCT_BIAS */
+	const real *const *rows; /* [m] of [n], for PRODUCT_ROWS */
 	enum product_init init;
 
-	/* int8 only: x as bytes, made by kernels_quantise. */
-	const uint8_t *x8; /* [m, kernels_quantised(k)]: round(x / s) + 128 */
-	const float *x_scale; /* [m]: s of each row */
+	/* x in the form that these weights take: rows of
+	 * kernels_rounded(type, k) bytes, each made by kernels_round. NULL
+	 * where that is 0 bytes: then x is read as it is. */
+	const void *rounded;
+	const float *x_scale; /* int8: [m], what kernels_round returned */
 };
 
 /* One instruction set's functions. */
@@ -63,6 +69,7 @@ struct kernels {
 	const char *name;
 	size_t panel; /* columns of a packed panel */
 	size_t group; /* rows of int8 weights that one instruction sums */
+	bool pairs;   /* bf16 products take x as pairs of bf16, too */
 
 	/* Panels [begin, end) of a product. */
 	void (*product)(const struct product *p, size_t begin, size_t end);
@@ -78,9 +85,12 @@ struct kernels {
 		size_t end, real *sum, bool accumulate);
 
 	/* x [n] to bytes: out[j] = round(x[j] / scale) + 128, and 128 up to
-	 * kernels_quantised(n). scale 0: the row's own, max |x| / 127. Returns
+	 * whole groups of 4. scale 0: the row's own, max |x| / 127. Returns
 	 * the scale. */
-	float (*quantise)(const real *x, size_t n, float scale, uint8_t *out);
+	float (*round_int8)(const real *x, size_t n, float scale, uint8_t *out);
+
+	/* x [n] to bfloat16, to nearest even, and 0 up to whole pairs. */
+	void (*round_bf16)(const real *x, size_t n, uint16_t *out);
 
 	/* Copy rows k of w into f32 panels; transposed: w is [n, k]. */
 	void (*pack)(struct packed *p, const real *w, size_t ldw,
@@ -119,10 +129,20 @@ const char *kernels_name(void);
 
 int packed_open(struct packed *p, enum weight_type type, size_t k, size_t n,
 	struct error *err);
+/* For a cell's gates, [k, gates * units]: panels of all gates of the same units
+ * lie side by side, so that a cell can be computed panel by panel. n becomes
+ * packed_width(gates, units): columns that pad a gate's last panel count. */
+int packed_open_gates(struct packed *p, enum weight_type type, size_t k,
+	size_t gates, size_t units, struct error *err);
 void packed_release(struct packed *p);
-/* Fill all panels from w: [k, n] or, transposed, PyTorch's [n, k]. Rounds to
- * the type: bf16 to nearest even, int8 to scale = max |w| / 127 by output. */
+/* Fill all panels from w: [k, n] (of gates: [k, gates * units]) or, transposed,
+ * PyTorch's [n, k]. Rounds to the type: bf16 to nearest even, int8 to scale =
+ * max |w| / 127 by output. */
 void packed_fill(struct packed *p, const real *w, bool transposed);
+
+/* Columns of packed gates, and the column of unit u of gate g. */
+size_t packed_width(size_t gates, size_t units);
+size_t packed_column(size_t gates, size_t g, size_t u);
 
 /* Panels [begin, end) as weights of their own, borrowed from p; *column is the
  * first output they compute. */
@@ -133,11 +153,13 @@ struct packed packed_view(
 const char *weight_type_name(enum weight_type type);
 int weight_type_find(const char *name, enum weight_type *type);
 
-/* Bytes of a quantised row of k: k rounded up to whole groups. */
-static inline size_t kernels_quantised(size_t k)
-{
-	return (k + 3) / 4 * 4;
-}
+/* Bytes of a row of k values in the form that products with weights of this
+ * type take; 0 where that is reals. */
+size_t kernels_rounded(enum weight_type type, size_t k);
+/* One row into that form. int8: `scale` as in kernels()->round_int8, and the
+ * scale is returned; others return 1. */
+float kernels_round(
+	enum weight_type type, const real *x, size_t k, float scale, void *out);
 
 /* The whole product. */
 void kernels_product(const struct product *p);

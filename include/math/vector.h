@@ -13,6 +13,10 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Each set is the one before and more. */
+#if defined(ISA_avx512bf16)
+#define ISA_avx512vnni
+#endif
 #if defined(ISA_avx512vnni)
 #define ISA_avx512
 #endif
@@ -28,6 +32,7 @@
 #define VR_BYTES 16
 #endif
 #define VR ((int)(VR_BYTES / sizeof(real))) /* lanes */
+#define PANEL ((size_t)(2 * VR))	    /* columns of a packed panel */
 
 #ifdef REAL_IS_DOUBLE
 typedef int64_t vr_int;

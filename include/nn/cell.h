@@ -39,6 +39,23 @@ struct cell_step {
 					 * directly, without passing W_hh */
 };
 
+/*
+ * One time step of m rows for the units of one panel, as inference goes: the
+ * state is advanced where it lies, and h comes out once more, in rows. Its
+ * hidden product is done: nobody needs the old h any more.
+ */
+struct cell_panel {
+	size_t m, units;     /* units <= kernels()->panel */
+	const real *gates;   /* [m][gates][panel] pre-activations */
+	const real *product; /* separate cells: h W_hh + b_hh, likewise */
+	size_t ld_gates;     /* of gates and product */
+	real *const *states; /* [m], each [layers][states][hidden] */
+	size_t at;	     /* in a state: this layer's h of the first unit */
+	size_t hidden;	     /* from there to the same of the next vector */
+	real *h;	     /* [m, units] out */
+	size_t ld_h;
+};
+
 struct cell_ops {
 	const char *name;
 	size_t gates;	    /* G: weight_hh is [G * hidden, hidden] */
@@ -48,6 +65,7 @@ struct cell_ops {
 	size_t forget_gate; /* index of the gate whose bias starts at 1, or
 			     * gates when there is none */
 	void (*forward)(const struct cell_step *s);
+	void (*infer)(const struct cell_panel *p); /* the bits of forward */
 	void (*backward)(const struct cell_step *s);
 };
 

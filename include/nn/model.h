@@ -11,12 +11,14 @@
 #include "nn/architecture.h"
 #include "nn/parameters.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct crew;
 struct model;
 struct model_scratch;
+struct streams;
 
 /* Packs p's weights as `type`; p may be released afterwards. Reference count
  * 1. int8 rounds each output's weights, and every h to 1/127: |h| <= 1, so it
@@ -30,6 +32,11 @@ const struct architecture *model_architecture(const struct model *m);
 enum weight_type model_weight_type(const struct model *m);
 /* Bytes the packed weights occupy. */
 size_t model_bytes(const struct model *m);
+/* Of these, what a step of one sequence reads: of a table or an embedding one
+ * row. */
+size_t model_step_bytes(const struct model *m);
+/* Whether they outgrow a core's own cache, so that a crew helps. */
+bool model_outgrows_cache(const struct model *m);
 /* Floats in one sequence's state: [layers][states of the cell][hidden], h
  * first. The initial state is all zeros. */
 size_t model_state_floats(const struct model *m);
@@ -52,5 +59,10 @@ void model_scratch_share(struct model_scratch *s, const struct model *m,
  */
 void model_step(const struct model *m, struct model_scratch *s, size_t n,
 	const uint32_t *tokens, real *const *states, real *const *logits);
+
+/* Mean nats per token over streams (nn/streams.h), each from the initial state
+ * and carried through; *tokens counts what was scored. */
+int model_evaluate(const struct model *m, const struct streams *s, double *nats,
+	uint64_t *tokens, struct error *err);
 
 #endif

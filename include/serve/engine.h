@@ -23,6 +23,7 @@ struct engine_options {
 	size_t batch;	  /* sequences in one step; 0 = 64 */
 	size_t chunk; /* prompt tokens between two looks at the others; 0 = 8 */
 	size_t queue; /* requests that may wait; 0 = 1024 */
+	size_t queue_per_client; /* the same of one client; 0 = any */
 	/* There are requests to read: once per step that made events, from an
 	 * engine's or the store writer's thread. Must not block. */
 	void (*wake)(void *arg);
@@ -36,6 +37,10 @@ int engine_open(
  * (draining): then it is still the caller's to close. Any thread. */
 int engine_submit(
 	struct engine *e, struct generate_request *r, struct error *err);
+
+/* Seconds after which who was refused may ask again, from how fast the queue
+ * moves: 1 to 60. Any thread. */
+unsigned engine_retry_after(struct engine *e);
 
 /* Call fn for each request that has got events since it was last read; fn
  * reads them with generate_next till NULL, and may close the request. One
@@ -61,6 +66,7 @@ struct engine_stats {
 	uint64_t prompt_tokens, generated_tokens;
 	uint64_t requests, cancelled, rejected, failed;
 	size_t slots_active, slots_paused, queued;
+	size_t waiting[SCHEDULER_PRIORITIES]; /* the queued ones */
 };
 void engine_stats(const struct engine *e, struct engine_stats *s);
 

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "nn/sampler.h"
 #include "serve/registry.h"
+#include "serve/scheduler.h"
 #include "serve/session.h"
 #include "text/tokenizer.h"
 
@@ -50,7 +51,10 @@ struct generate_options {
 	unsigned logprobs; /* most probable tokens per event, 0..20 */
 	int64_t queue_ms;  /* to wait for a slot at most; 0 = any */
 	int64_t run_ms;	   /* to run at most, then GENERATE_DEADLINE; 0 = any */
-	void *user;	   /* the caller's own */
+	int64_t deadline_ms; /* both together, from engine_submit; 0 = any */
+	uint64_t client;     /* who asks: shares are even among clients */
+	enum scheduler_priority priority;
+	void *user; /* the caller's own */
 };
 
 /* Sampler defaults, length 200, n 1, everything else zero. */

@@ -38,6 +38,12 @@ struct registry_entry {
 	size_t max_token_bytes; /* of the longest token */
 };
 
+/* One model's own weight type. */
+struct registry_weights {
+	char name[REGISTRY_NAME_MAX + 1];
+	enum weight_type type;
+};
+
 struct registry_options {
 	const char *dir;	  /* every *.safetensors in it, but not
 				   * *.train.safetensors; or NULL */
@@ -45,6 +51,9 @@ struct registry_options {
 	size_t n_paths;
 	const char *default_name; /* or NULL: the first by name */
 	enum weight_type weights; /* that models are packed as */
+	const struct registry_weights *own_weights; /* [n_own_weights] or as
+						     * these say; copied */
+	size_t n_own_weights;
 };
 
 /*

@@ -18,11 +18,9 @@ static int open_models(
 	struct backend *b, const struct config *c, struct error *err)
 {
 	const char *path = c->models_dir;
-	struct registry_options o = {
-		.default_name = config_default_model(c),
-		.weights = config_weights(c),
-	};
+	struct registry_options o;
 
+	config_models(c, &o);
 	if (is_file(path)) {
 		o.paths = &path;
 		o.n_paths = 1;

@@ -2,6 +2,7 @@
 
 #include "base/team.h"
 #include "math/crew.h"
+#include "math/gemm.h"
 #include "nn/cell.h"
 #include "nn/model.h"
 #include "nn/sampler.h"
@@ -230,7 +231,10 @@ int bench_run(const struct parameters *p, const struct bench_request *r,
 	rc = prepare(&b, err);
 	if (rc == 0)
 		rc = start_all(&b, r->threads, err);
-	result->bytes = model_bytes(b.model);
+	result->bytes = model_step_bytes(b.model);
+	/* Idle threads take their share of a lone sequence's weights. */
+	if (r->batch < r->threads && model_outgrows_cache(b.model))
+		result->bytes /= r->threads / r->batch;
 	for (unsigned i = 0; b.workers && i < r->threads; i++) {
 		struct worker *w = &b.workers[i];
 
@@ -243,4 +247,42 @@ int bench_run(const struct parameters *p, const struct bench_request *r,
 	crew_close(b.crew);
 	model_unref(b.model);
 	return rc;
+}
+
+int bench_gemm(
+	size_t k, size_t n, double seconds, double *flops, struct error *err)
+{
+	const size_t m = 64;
+	const double operations = 2.0 * (double)m * (double)k * (double)n;
+	float *a, *b, *c;
+	double end;
+
+	*flops = 0;
+	if (gemm_open(err) < 0)
+		return -1;
+	a = kernels_alloc(m * k);
+	b = kernels_alloc(k * n);
+	c = kernels_alloc(m * n);
+	for (end = now() + seconds; a && b && c && now() < end;) {
+		double start = now(), rate;
+
+		gemm(&(struct gemm){ .m = m,
+			.n = n,
+			.k = k,
+			.alpha = 1,
+			.a = a,
+			.b = b,
+			.c = c,
+			.lda = k,
+			.ldb = n,
+			.ldc = n });
+		rate = operations / (now() - start);
+		*flops = rate > *flops ? rate : *flops;
+	}
+	free(a);
+	free(b);
+	free(c);
+	return *flops > 0 ? 0
+			  : error_set_memory(err, "matrices",
+				    (m * k + k * n + m * n) * sizeof(*a));
 }

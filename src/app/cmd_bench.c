@@ -7,7 +7,9 @@
 #include "app/bench.h"
 #include "base/options.h"
 #include "base/team.h"
+#include "math/gemm.h"
 #include "math/probe.h"
+#include "nn/cell.h"
 #include "nn/checkpoint.h"
 #include "nn/trainer.h"
 
@@ -60,9 +62,12 @@ static const struct option rows[] = {
 static const char *const default_batches[] = { "1", "4", "12", "16", "64" };
 static const char *const default_weights[] = { "f32", "bf16", "int8" };
 
+/* Of one thread: operations, and bytes a second. */
 struct ceilings {
-	double fma, l2, l3,
-		dram; /* of one thread: operations, bytes a second */
+	double fma, l2, l3, dram;
+	double gemm;	   /* OpenBLAS's W_hh for 64 rows; 0: not there */
+	size_t read_bytes; /* reading so many again and again ... */
+	double read;	   /* ... goes at this rate */
 };
 
 /* A file's parameters, or random ones. */
@@ -90,8 +95,9 @@ static int load(struct parameters *p, const struct bench_command_options *o,
 	return 0;
 }
 
-static void measure_ceilings(struct ceilings *c)
+static void measure_ceilings(struct ceilings *c, const struct architecture *a)
 {
+	const size_t width = cell_find(a->cell)->gates * a->hidden;
 	long l2 = sysconf(_SC_LEVEL2_CACHE_SIZE);
 	size_t cache = l2 > 0 ? (size_t)l2 : 1u << 20;
 
@@ -99,50 +105,65 @@ static void measure_ceilings(struct ceilings *c)
 	c->l2 = probe_read(cache / 2, 0.2);
 	c->l3 = probe_read(cache * 6, 0.2);
 	c->dram = probe_read((size_t)1 << 30, 0.5);
+	c->read_bytes = 0;
+	if (bench_gemm(a->hidden, width, 0.2, &c->gemm, NULL) < 0)
+		c->gemm = 0;
+}
+
+/* What a step's weights could be read at, at best. */
+static double read_ceiling(struct ceilings *c, size_t bytes)
+{
+	if (c->read_bytes != bytes)
+		c->read = probe_read(bytes, 0.2);
+	c->read_bytes = bytes;
+	return c->read;
 }
 
 static void print_ceilings(const struct ceilings *c, bool json)
 {
+	const char *blas = c->gemm > 0 ? gemm_version() : "none";
+
 	if (json)
 		printf("{\"kernels\":\"%s\",\"fma_gflops\":%.1f,"
-		       "\"l2_gb_s\":%.1f,\"l3_gb_s\":%.1f,\"dram_gb_s\":%.1f}"
-		       "\n",
+		       "\"l2_gb_s\":%.1f,\"l3_gb_s\":%.1f,\"dram_gb_s\":%.1f,"
+		       "\"openblas\":\"%s\",\"openblas_gflops\":%.1f}\n",
 			kernels_name(), c->fma * 1e-9, c->l2 * 1e-9,
-			c->l3 * 1e-9, c->dram * 1e-9);
+			c->l3 * 1e-9, c->dram * 1e-9, blas, c->gemm * 1e-9);
 	else
 		printf("%s kernels; one thread at most: %.0f GFLOP/s, "
-		       "L2 %.0f, L3 %.0f, 1 GB %.0f GB/s\n\n"
+		       "L2 %.0f, L3 %.0f, 1 GB %.0f GB/s\n"
+		       "OpenBLAS (%s), 64 rows by W_hh: %.0f GFLOP/s\n\n"
 		       "weights batch threads    us/step     tokens/s  GFLOP/s "
-		       "of peak     GB/s of L3\n",
+		       "of peak     GB/s of read\n",
 			kernels_name(), c->fma * 1e-9, c->l2 * 1e-9,
-			c->l3 * 1e-9, c->dram * 1e-9);
+			c->l3 * 1e-9, c->dram * 1e-9, blas, c->gemm * 1e-9);
 	fflush(stdout);
 }
 
 static void print_row(const struct bench_request *r,
-	const struct bench_result *b, const struct ceilings *c, bool json)
+	const struct bench_result *b, struct ceilings *c, bool json)
 {
 	const char *type = weight_type_name(r->type);
-	double flops = b->flops * b->tokens_per_second;
-	/* What every thread reads of the weights in a step. */
-	double bytes = (double)b->bytes / b->seconds_per_step;
+	const double flops = b->flops * b->tokens_per_second;
+	const double of_peak = flops / (c->fma * r->threads);
+	/* What a thread reads of the weights in a step. */
+	const double bytes = (double)b->bytes / b->seconds_per_step;
+	const double of_read = bytes / read_ceiling(c, b->bytes);
 
 	if (json)
 		printf("{\"weights\":\"%s\",\"batch\":%zu,\"threads\":%u,"
 		       "\"us_per_step\":%.2f,\"tokens_per_second\":%.0f,"
 		       "\"gflops\":%.1f,\"of_fma_peak\":%.3f,\"gb_s\":%.1f,"
-		       "\"of_l3\":%.3f,\"weight_bytes\":%zu}\n",
+		       "\"of_read\":%.3f,\"read_bytes\":%zu}\n",
 			type, r->batch, r->threads, b->seconds_per_step * 1e6,
-			b->tokens_per_second, flops * 1e-9,
-			flops / (c->fma * r->threads), bytes * 1e-9,
-			bytes / c->l3, b->bytes);
+			b->tokens_per_second, flops * 1e-9, of_peak,
+			bytes * 1e-9, of_read, b->bytes);
 	else
 		printf("%-7s %5zu %7u %10.1f %12.0f %8.1f %6.0f%% %8.1f "
-		       "%4.0f%%\n",
+		       "%6.0f%%\n",
 			type, r->batch, r->threads, b->seconds_per_step * 1e6,
-			b->tokens_per_second, flops * 1e-9,
-			100 * flops / (c->fma * r->threads), bytes * 1e-9,
-			100 * bytes / c->l3);
+			b->tokens_per_second, flops * 1e-9, 100 * of_peak,
+			bytes * 1e-9, 100 * of_read);
 	fflush(stdout);
 }
 
@@ -175,7 +196,7 @@ static int run(const struct bench_command_options *o, const char *path,
 
 	if (load(&p, o, path, err) < 0)
 		return -1;
-	measure_ceilings(&ceilings);
+	measure_ceilings(&ceilings, &p.arch);
 	print_ceilings(&ceilings, o->json);
 	for (size_t i = 0; i < n_weights && rc == 0; i++) {
 		const char *name =
@@ -202,8 +223,12 @@ static int run(const struct bench_command_options *o, const char *path,
 static const char about[] =
 	"usage: unrolld bench [MODEL] [OPTION...]\n"
 	"\n"
-	"Steps a model and prints how fast, beside the machine's own "
-	"limits.\n";
+	"Steps a model and prints how fast, beside the machine's own limits: "
+	"the peak of\n"
+	"multiply-adds, and reading as many bytes as a thread reads of the "
+	"weights in a\n"
+	"step. Fewer sequences than threads are stepped by all of them "
+	"together.\n";
 
 static int check_usage(
 	const void *values, const struct option_list *args, struct error *err)

@@ -5,6 +5,7 @@
 #include "app/model_file.h"
 #include "base/options.h"
 #include "nn/checkpoint.h"
+#include "nn/model.h"
 #include "nn/trainer.h"
 #include "text/corpus.h"
 
@@ -15,11 +16,13 @@
 #include <string.h>
 
 enum part { PART_ALL, PART_TAIL, PART_HEAD };
+/* Of --weights: before the packed types. */
+enum { CHECKPOINT_WEIGHTS, FIRST_TYPE };
 
 struct eval_options {
 	bool help, json;
 	char *encoding, *cache_dir;
-	int unknown, part;
+	int unknown, part, weights;
 	double fraction;
 	uint64_t threads;
 };
@@ -39,8 +42,13 @@ static const struct option rows[] = {
 			"before it" },
 	{ "fraction", OPTION_DOUBLE, AT(fraction), "0.1", "0", "1",
 		.help = "what --part tail keeps and --part head leaves" },
+	{ "weights", OPTION_ENUM, AT(weights), "checkpoint",
+		.choices = "checkpoint|f32|bf16|int8",
+		.help = "as they are in the checkpoint, or packed and rounded "
+			"as `unrolld serve --engine.weights` would, one step "
+			"at a time" },
 	{ "threads", OPTION_UINT, AT(threads), "0", "0", "1024",
-		.help = "0: all cores" },
+		.help = "0: all cores; packed weights use one" },
 	{ "cache-dir", OPTION_STRING, AT(cache_dir), "/var/tmp",
 		.help = "where the tokens of a large text are mapped from",
 		.argument = "DIR" },
@@ -89,6 +97,19 @@ static uint64_t count_characters(const struct eval *e)
 	return count;
 }
 
+static int evaluate_packed(struct eval *e, struct error *err)
+{
+	struct model *m;
+	int rc;
+
+	if (model_open(&m, &e->model.parameters,
+		    (enum weight_type)(e->o.weights - FIRST_TYPE), err) < 0)
+		return -1;
+	rc = model_evaluate(m, &e->streams, &e->nats, &e->tokens, err);
+	model_unref(m);
+	return rc;
+}
+
 static int run(struct eval *e, const char *model, char *const *texts, size_t n,
 	struct error *err)
 {
@@ -100,6 +121,8 @@ static int run(struct eval *e, const char *model, char *const *texts, size_t n,
 		.cache_dir = e->o.cache_dir,
 	};
 
+	int rc;
+
 	if (checkpoint_load(&e->model, model, err) < 0 ||
 		model_file_tokenizer(&e->tokenizer, &e->model, model, err) <
 			0 ||
@@ -110,11 +133,12 @@ static int run(struct eval *e, const char *model, char *const *texts, size_t n,
 			err) < 0)
 		return -1;
 	cut(e);
-	if (trainer_evaluate(&e->model.parameters, &e->streams, 0, e->team,
-		    &e->nats, &e->tokens, err) < 0)
-		return -1;
-	e->characters = count_characters(e);
-	return 0;
+	rc = e->o.weights == CHECKPOINT_WEIGHTS
+		     ? trainer_evaluate(&e->model.parameters, &e->streams, 0,
+			       e->team, &e->nats, &e->tokens, err)
+		     : evaluate_packed(e, err);
+	e->characters = rc ? 0 : count_characters(e);
+	return rc;
 }
 
 static void print(const struct eval *e)

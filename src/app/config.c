@@ -84,6 +84,36 @@ static int load(struct config *c, int argc, char **argv, struct error *err)
 	return options_parse_arguments(&c->options, argc, argv, NULL, err);
 }
 
+static int parse_weights(
+	struct registry_weights *w, const char *text, struct error *err)
+{
+	const char *equals = strchr(text, '=');
+	size_t n = equals ? (size_t)(equals - text) : 0;
+
+	if (!n || n > REGISTRY_NAME_MAX ||
+		weight_type_find(equals + 1, &w->type) < 0)
+		return error_set_param(err, ERROR_INVALID, "models.weights",
+			"models.weights is '%s', expected NAME=TYPE, of a model"
+			" and one of f32, bf16, int8",
+			text);
+	memcpy(w->name, text, n);
+	return 0;
+}
+
+static int resolve_weights(struct config *c, struct error *err)
+{
+	const struct option_list *list = &c->values->model_weights;
+
+	c->model_weights = calloc(list->n + 1, sizeof(*c->model_weights));
+	if (!c->model_weights)
+		return error_set_memory(err, "models.weights", list->n);
+	for (size_t i = 0; i < list->n; i++)
+		if (parse_weights(&c->model_weights[i], list->items[i], err) <
+			0)
+			return -1;
+	return 0;
+}
+
 static int resolve(struct config *c, struct error *err)
 {
 	struct config_values *v = c->values;
@@ -92,7 +122,8 @@ static int resolve(struct config *c, struct error *err)
 	c->print = v->print;
 	if (c->help || c->print)
 		return 0;
-	if (paths_models(v->models_dir, &c->models_dir, err) < 0)
+	if (resolve_weights(c, err) < 0 ||
+		paths_models(v->models_dir, &c->models_dir, err) < 0)
 		return -1;
 	if (strcmp(stores[v->store], "sqlite") != 0)
 		return 0;
@@ -120,6 +151,7 @@ void config_release(struct config *c)
 {
 	free(c->models_dir);
 	free(c->sessions_path);
+	free(c->model_weights);
 	options_release(&c->options);
 	free(c->values);
 }
@@ -202,12 +234,18 @@ void config_engine(const struct config *c, struct engine_options *o)
 		.batch = v->batch,
 		.chunk = v->chunk,
 		.queue = v->queue,
+		.queue_per_client = v->queue_per_client,
 	};
 }
 
-enum weight_type config_weights(const struct config *c)
+void config_models(const struct config *c, struct registry_options *o)
 {
-	return (enum weight_type)c->values->weights;
+	*o = (struct registry_options){
+		.default_name = c->values->models_default,
+		.weights = (enum weight_type)c->values->weights,
+		.own_weights = c->model_weights,
+		.n_own_weights = c->values->model_weights.n,
+	};
 }
 
 void config_sessions(const struct config *c, struct sessions_options *o)
@@ -231,11 +269,6 @@ void config_sessions(const struct config *c, struct sessions_options *o)
 const char *config_store(const struct config *c)
 {
 	return stores[c->values->store];
-}
-
-const char *config_default_model(const struct config *c)
-{
-	return c->values->models_default;
 }
 
 uint64_t config_drain_ms(const struct config *c)

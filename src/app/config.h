@@ -22,7 +22,8 @@ struct config {
 	struct config_values *values; /* owned */
 	char *models_dir;    /* owned; a directory or one file; or NULL */
 	char *sessions_path; /* owned; NULL for the memory store */
-	bool help, print;    /* what was asked for instead of serving */
+	struct registry_weights *model_weights; /* owned; of models.weights */
+	bool help, print; /* what was asked for instead of serving */
 };
 
 /* Reads argv[0..argc) of `serve`, the environment and the file. Errors name
@@ -38,10 +39,10 @@ void config_log(const struct config *c, struct log_options *o);
 void config_server(const struct config *c, struct server_options *o);
 void config_api(const struct config *c, struct api_options *o);
 void config_engine(const struct config *c, struct engine_options *o);
-enum weight_type config_weights(const struct config *c);
+/* Weight types and the default model; where they lie is models_dir. */
+void config_models(const struct config *c, struct registry_options *o);
 void config_sessions(const struct config *c, struct sessions_options *o);
 const char *config_store(const struct config *c); /* "memory", "sqlite" */
-const char *config_default_model(const struct config *c);
 uint64_t config_drain_ms(const struct config *c);
 bool config_allow_anonymous(const struct config *c);
 

@@ -13,7 +13,7 @@ struct config_values {
 	uint64_t header_timeout, body_timeout, idle_timeout, write_timeout;
 	uint64_t queue_timeout, run_timeout, heartbeat, drain_timeout;
 	uint64_t workers, max_jobs;
-	struct option_list cors_origins, hosts;
+	struct option_list cors_origins, hosts, model_weights;
 	bool allow_anonymous;
 	char *models_dir, *models_default;
 	int store, durability, weights;
@@ -21,7 +21,7 @@ struct config_values {
 	uint64_t sessions_max, sessions_max_bytes, sessions_max_per_owner;
 	uint64_t sessions_ttl, boundaries, resident, resident_bytes;
 	int when_full;
-	uint64_t threads, slots, batch, chunk, queue;
+	uint64_t threads, slots, batch, chunk, queue, queue_per_client;
 	int log_level, log_format;
 };
 

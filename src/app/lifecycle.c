@@ -9,6 +9,7 @@
 #include "app/lifecycle.h"
 #include "app/backend.h"
 #include "app/cmd.h"
+#include "math/gemm.h"
 
 #include <jansson.h>
 #include <malloc.h>
@@ -162,7 +163,8 @@ static void announce(const struct daemon *d)
 	fflush(stdout);
 	log_info("listening", log_text("url", url),
 		log_uint("models", registry_count(d->backend.registry)),
-		log_text("kernels", kernels_name()));
+		log_text("kernels", kernels_name()),
+		log_text("openblas_core", gemm_core()));
 	sd_notifyf(0, "READY=1\nSTATUS=Serving %s", url);
 }
 

@@ -4,6 +4,7 @@
  */
 #include "app/cmd.h"
 
+#include "math/gemm.h"
 #include "math/kernels.h"
 
 #include <stdio.h>
@@ -100,6 +101,8 @@ static int unknown_command(const char *name)
 
 static int cmd_version(int argc, char **argv)
 {
+	struct error err;
+
 	if (argc > 1 && strcmp(argv[1], "--help") != 0) {
 		fprintf(stderr, "unrolld version: unexpected argument '%s'\n",
 			argv[1]);
@@ -110,6 +113,10 @@ static int cmd_version(int argc, char **argv)
 		return CMD_OK;
 	}
 	printf("unrolld %s\nkernels %s\n", UNROLLD_VERSION, kernels_name());
+	if (gemm_open(&err) == 0)
+		printf("openblas %s\n", gemm_version());
+	else
+		printf("openblas none: %s\n", err.message);
 	return CMD_OK;
 }
 
@@ -136,6 +143,7 @@ int main(int argc, char **argv)
 {
 	const struct command *c;
 
+	gemm_prepare();
 	if (argc < 2) {
 		usage(stderr);
 		return CMD_USAGE;

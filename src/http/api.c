@@ -6,8 +6,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
-#define COALESCE_MS 3
+#define COALESCE_MS 5
 #define FEW_STREAMS 8  /* up to here tokens are sent at once */
 #define FAULT_MS 10000 /* that a failed commit keeps us unready */
 
@@ -56,29 +58,37 @@ const struct server_ops api_server_ops = {
 	.ended = ended,
 };
 
-static void on_coalesce(uv_timer_t *timer)
+static void poll_engine(struct api *a)
 {
-	struct api *a = timer->data;
-
 	a->polled = uv_now(a->loop);
+	/* Before the look: what comes after it wakes us again. */
+	atomic_store(&a->woken, false);
 	sample_poll(a);
 }
 
-/* Under load the engine wakes us after each step; its tokens are then taken
- * together every few milliseconds, which costs a fraction per token. */
-static void on_wake(uv_async_t *async)
+static void on_coalesce(uv_timer_t *timer)
 {
-	struct api *a = async->data;
-	uint64_t now = uv_now(a->loop);
+	poll_engine(timer->data);
+}
 
-	if (!a->backend.engine || uv_is_active((uv_handle_t *)&a->coalesce))
-		return;
-	if (a->n_streams > FEW_STREAMS && now - a->polled < COALESCE_MS) {
-		uv_timer_start(&a->coalesce, on_coalesce, COALESCE_MS, 0);
-		return;
-	}
-	a->polled = now;
-	sample_poll(a);
+/* Under load tokens are taken together every few milliseconds, which costs a
+ * fraction per token; until then the engine's further steps wake nobody. */
+static void on_wake(uv_poll_t *poll, int status, int events)
+{
+	struct api *a = poll->data;
+	uint64_t since = uv_now(a->loop) - a->polled;
+	eventfd_t ignored;
+
+	(void)status;
+	(void)events;
+	eventfd_read(a->wake_fd, &ignored);
+	if (!a->backend.engine)
+		atomic_store(&a->woken, false);
+	else if (a->n_streams > FEW_STREAMS && since < COALESCE_MS)
+		uv_timer_start(
+			&a->coalesce, on_coalesce, COALESCE_MS - since, 0);
+	else
+		poll_engine(a);
 }
 
 static void on_heartbeat(uv_timer_t *timer)
@@ -119,6 +129,8 @@ static int open_router(struct api *a, struct error *err)
 
 static void api_free(struct api *a)
 {
+	if (a->wake_fd >= 0)
+		close(a->wake_fd);
 	metrics_close(a->metrics);
 	free(a->measures);
 	free((void *)a->router.tables);
@@ -137,16 +149,23 @@ int api_open(struct api **out, uv_loop_t *loop, const struct api_options *o,
 		return error_set_memory(err, "api", sizeof(*a));
 	a->loop = loop;
 	a->o = *o;
+	a->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (a->wake_fd < 0) {
+		error_set_errno(err, "eventfd");
+		api_free(a);
+		return -1;
+	}
 	if (open_router(a, err) < 0 || measures_open(a, err) < 0 ||
 		workers_open(&a->workers, loop, o->workers, o->max_jobs, err) <
 			0) {
 		api_free(a);
 		return -1;
 	}
-	uv_async_init(loop, &a->wake, on_wake);
+	uv_poll_init(loop, &a->wake, a->wake_fd);
 	uv_timer_init(loop, &a->coalesce);
 	uv_timer_init(loop, &a->heartbeat);
 	a->wake.data = a->coalesce.data = a->heartbeat.data = a;
+	uv_poll_start(&a->wake, UV_READABLE, on_wake);
 	uv_timer_start(&a->heartbeat, on_heartbeat, o->heartbeat, o->heartbeat);
 	*out = a;
 	return 0;
@@ -160,7 +179,10 @@ void api_set_server(struct api *a, struct server *s)
 
 void api_wake(void *api)
 {
-	uv_async_send(&((struct api *)api)->wake);
+	struct api *a = api;
+
+	if (!atomic_exchange(&a->woken, true))
+		eventfd_write(a->wake_fd, 1);
 }
 
 struct workers *api_workers(struct api *a)

@@ -6,6 +6,8 @@
 #include "http/api.h"
 #include "http/router.h"
 
+#include <stdatomic.h>
+
 struct sample;
 struct prime;
 struct generate_request;
@@ -34,7 +36,9 @@ struct api {
 	struct sample *samples; /* list of all that are at work */
 	struct prime *primes;	/* likewise */
 	size_t n_samples, n_streams, n_calls;
-	uv_async_t wake;
+	int wake_fd;	   /* an eventfd, of api_wake */
+	atomic_bool woken; /* and not yet looked: one wake is enough */
+	uv_poll_t wake;
 	uv_timer_t coalesce, heartbeat;
 	uint64_t polled; /* loop time of the last look at the engine, ms */
 	struct error store_fault;
@@ -67,6 +71,7 @@ enum measure {
 	MEASURE_FIRST_TOKEN_SECONDS,
 	MEASURE_GENERATIONS_ACTIVE,
 	MEASURE_QUEUED,
+	MEASURE_WAITING,
 	MEASURE_SLOTS_ACTIVE,
 	MEASURE_SLOTS_PAUSED,
 	MEASURE_STEPS,

@@ -1,4 +1,5 @@
 #include "http/call.h"
+#include "http/client.h"
 #include "http/reply.h"
 
 #include <stdatomic.h>
@@ -121,6 +122,7 @@ void call_start(struct api *a, struct exchange *x,
 	c->api = a;
 	c->x = x;
 	c->params = *params;
+	c->client = client_of(x);
 	c->work = work;
 	atomic_init(&c->holders, 1);
 	c->status = 200;

@@ -16,6 +16,7 @@ struct call {
 	struct exchange *x; /* NULL once the client has left */
 	struct buf body;
 	struct route_params params;
+	uint64_t client; /* who asks, as the engine tells clients apart */
 	char query[1024];
 	bool wants_json;  /* its Accept names application/json */
 	bool binary_body; /* not JSON but bytes */

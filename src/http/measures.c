@@ -34,6 +34,9 @@ static const struct metric template[] = {
 		METRIC_GAUGE, "Generations submitted and not ended" },
 	[MEASURE_QUEUED] = { "unrolld_generations_queued", METRIC_GAUGE,
 		"Generations that wait for a slot" },
+	[MEASURE_WAITING] = { "unrolld_generations_waiting", METRIC_GAUGE,
+		"The same by priority",
+		{ { "priority", "interactive|bulk" } } },
 	[MEASURE_SLOTS_ACTIVE] = { "unrolld_slots_active", METRIC_GAUGE,
 		"Sequences that are being stepped" },
 	[MEASURE_SLOTS_PAUSED] = { "unrolld_slots_paused", METRIC_GAUGE,
@@ -175,6 +178,10 @@ static void read_engine(struct api *a)
 
 	engine_stats(a->backend.engine, &s);
 	metrics_set(m, MEASURE_QUEUED, 0, (double)s.queued);
+	for (size_t p = 0; p < SCHEDULER_PRIORITIES; p++)
+		metrics_set(m, MEASURE_WAITING,
+			metrics_series(m, MEASURE_WAITING, p, 0),
+			(double)s.waiting[p]);
 	metrics_set(m, MEASURE_SLOTS_ACTIVE, 0, (double)s.slots_active);
 	metrics_set(m, MEASURE_SLOTS_PAUSED, 0, (double)s.slots_paused);
 	metrics_set(m, MEASURE_GENERATIONS_ACTIVE, 0,

@@ -142,7 +142,16 @@ void reply_json(struct exchange *x, unsigned status, json_t *json)
 	exchange_reply(x, status, TYPE_JSON, text, strlen(text));
 }
 
-void reply_error(struct exchange *x, const struct error *err)
+static void add_retry_after(struct exchange *x, unsigned seconds)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", seconds);
+	exchange_add_header(x, "Retry-After", text);
+}
+
+void reply_error_later(
+	struct exchange *x, const struct error *err, unsigned seconds)
 {
 	const struct reply_row *row = find(err->code);
 
@@ -150,8 +159,13 @@ void reply_error(struct exchange *x, const struct error *err)
 		log_error("a request failed",
 			log_text("request", exchange_id(x)), log_fault(err));
 	if (row->flags & RETRY)
-		exchange_add_header(x, "Retry-After", "1");
+		add_retry_after(x, seconds);
 	reply_json(x, row->status, reply_error_object(err, exchange_id(x)));
+}
+
+void reply_error(struct exchange *x, const struct error *err)
+{
+	reply_error_later(x, err, 1);
 }
 
 void reply_refuse(struct exchange *x, unsigned status, const char *code,
@@ -164,7 +178,7 @@ void reply_refuse(struct exchange *x, unsigned status, const char *code,
 	vsnprintf(message, sizeof(message), fmt, args);
 	va_end(args);
 	if (status == 429 || status == 503)
-		exchange_add_header(x, "Retry-After", "1");
+		add_retry_after(x, 1);
 	reply_json(
 		x, status, make_error(message, type_of(status), param, code));
 }

@@ -1,5 +1,6 @@
 /* Loop thread, but for `open_on_worker`, which touches only its sample. */
 #include "base/log.h"
+#include "http/client.h"
 #include "http/reply.h"
 #include "http/sample.h"
 #include "http/stream.h"
@@ -81,10 +82,20 @@ static void detach(struct sample *s)
 	s->x = NULL;
 }
 
+/* Who was turned away from the queue is told when it may be worth a try. */
+static void reply_failure(struct sample *s, const struct error *err)
+{
+	struct engine *engine = s->api->backend.engine;
+
+	if (s->x && err->code == ERROR_OVERLOADED)
+		reply_error_later(s->x, err, engine_retry_after(engine));
+	else if (s->x)
+		reply_error(s->x, err);
+}
+
 static void refuse(struct sample *s, const struct error *err)
 {
-	if (s->x)
-		reply_error(s->x, err);
+	reply_failure(s, err);
 	detach(s);
 	sample_free(s);
 }
@@ -142,6 +153,9 @@ static void fill_options(const struct sample *s, struct generate_options *o)
 	o->logprobs = (unsigned)p->logprobs;
 	o->queue_ms = (int64_t)s->api->o.queue_timeout;
 	o->run_ms = (int64_t)s->api->o.run_timeout;
+	o->deadline_ms = p->deadline_ms;
+	o->priority = (enum scheduler_priority)p->priority;
+	o->client = client_identity(s->client, p->user);
 	o->user = (void *)&s->reader;
 }
 
@@ -276,6 +290,7 @@ static struct sample *sample_new(struct api *a, struct exchange *x)
 	s->x = x;
 	s->created = time(NULL);
 	snprintf(s->id, sizeof(s->id), "sample-%s", exchange_id(x) + 4);
+	s->client = client_of(x);
 	exchange_take_body(x, &s->body);
 	exchange_attach(x, &ops, s);
 	s->next = a->samples;
@@ -361,7 +376,7 @@ static void answer_whole(struct sample *s)
 	if (s->stopping)
 		reply_refuse(s->x, 503, "unavailable", "", SAMPLE_STOPPED);
 	else if (r->error.code)
-		reply_error(s->x, &r->error);
+		reply_failure(s, &r->error);
 	else
 		reply_json(s->x, 200, sample_answer(s));
 }

@@ -25,10 +25,15 @@ struct sample_params {
 	uint64_t seed;
 	bool echo, stream;
 	int unknown;
+	int priority; /* enum scheduler_priority */
+	const char *user;
+	int64_t deadline_ms; /* 0: none */
 	bool has_seed, has_logprobs, has_position;
 };
 
-#define SAMPLE_FIELDS 21
+#define SAMPLE_USER_MAX 256
+#define SAMPLE_MAX_DEADLINE 86400000 /* ms: a day */
+#define SAMPLE_FIELDS 24
 extern const struct field sample_fields[SAMPLE_FIELDS];
 
 /* Fields of the body, checked against each other and the limits; borrows from
@@ -55,6 +60,7 @@ struct sample {
 	struct buf body;
 	json_t *json; /* what params borrow from */
 	struct sample_params params;
+	uint64_t client;  /* who asks, as the engine tells clients apart */
 	struct error err; /* of the worker */
 	struct generate_request *request;
 	bool submitted, cancelled, stopping;

@@ -29,6 +29,9 @@ enum {
 	P_STREAM,
 	P_POSITION,
 	P_UNKNOWN,
+	P_PRIORITY,
+	P_USER,
+	P_DEADLINE,
 };
 
 #define MEMBER(m) .offset = offsetof(struct sample_params, m)
@@ -171,6 +174,27 @@ const struct field sample_fields[SAMPLE_FIELDS] = {
 		.help = "What to do with characters of the prompt that the "
 			"model does not know",
 		.preset = "\"error\"" },
+	[P_PRIORITY] = { .name = "priority",
+		.type = FIELD_CHOICE,
+		MEMBER(priority),
+		.choices = "interactive|bulk",
+		.help = "Bulk work lets interactive requests go first, and "
+			"still gets an eighth",
+		.preset = "\"interactive\"" },
+	[P_USER] = { .name = "user",
+		.type = FIELD_NAME,
+		MEMBER(user),
+		.max = SAMPLE_USER_MAX,
+		.help = "Whom the client asks for: shares are even among "
+			"clients and their users" },
+	[P_DEADLINE] = { .name = "deadline_ms",
+		.type = FIELD_INT,
+		MEMBER(deadline_ms),
+		.min = 1,
+		.max = SAMPLE_MAX_DEADLINE,
+		.help = "Milliseconds after which to end with what there is, "
+			"or to give up waiting for a slot; the server's own "
+			"limits hold besides" },
 };
 
 static int check_length(const struct sample_params *p, uint64_t max,

@@ -131,6 +131,7 @@ static int open_request(struct prime *p, struct session *s,
 	g.length = 0;
 	g.queue_ms = (int64_t)p->call->api->o.queue_timeout;
 	g.run_ms = (int64_t)p->call->api->o.run_timeout;
+	g.client = p->call->client;
 	g.user = &p->reader;
 	if (session_info_copy(&p->info, &s->info, err) < 0 ||
 		session_state_init(&p->state, o->model, err) < 0)

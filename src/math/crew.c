@@ -22,10 +22,11 @@
 enum state { FREE, OFFERED, TAKEN, DONE, GIVEN_UP };
 
 struct part {
-	struct product product; /* of the view; x, x8, x_scale and y are the
-				 * share's own */
+	struct product product; /* of the view; x, its rounded form, x_scale
+				 * and y are the share's own */
 	struct packed view;	/* some panels of the weights */
 	size_t column;		/* the view's first */
+	const real *rows[CREW_MAX_ROWS];
 };
 
 struct share {
@@ -33,7 +34,7 @@ struct share {
 	size_t n;
 	struct part parts[CREW_MAX_PRODUCTS];
 	real *reals;	/* [max_reals] copies of x and y */
-	uint8_t *bytes; /* [max_reals] copies of x8 */
+	uint8_t *bytes; /* [max_reals] copies of rounded x */
 	float *scales;	/* [max_reals] copies of x_scale */
 };
 
@@ -118,54 +119,72 @@ void crew_close(struct crew *c)
 	free(c);
 }
 
+/* What has been taken of a share's memory. */
+struct taken {
+	size_t reals, bytes, scales;
+};
+
+/* Copy x in the form that the weights take. */
+static void hand_out_x(struct share *s, struct product *to,
+	const struct product *p, struct taken *t)
+{
+	const size_t k = p->w->k, row = kernels_rounded(p->w->type, k);
+	real *x = s->reals + t->reals;
+
+	if (!row) {
+		for (size_t r = 0; r < p->m; r++)
+			memcpy(x + r * k, p->x + r * p->ldx, k * sizeof(real));
+		to->x = x;
+		to->ldx = k;
+		t->reals += p->m * k;
+		return;
+	}
+	to->rounded = memcpy(s->bytes + t->bytes, p->rounded, p->m * row);
+	t->bytes += p->m * row;
+	if (!p->x_scale)
+		return;
+	to->x_scale =
+		memcpy(s->scales + t->scales, p->x_scale, p->m * sizeof(float));
+	t->scales += p->m;
+}
+
 /* Copy what the helper reads, and where it continues a sum. False when the
  * share has no room for it. */
 static bool hand_out(struct crew *c, struct share *s, const struct product *p,
 	size_t n, unsigned part, unsigned parts)
 {
-	size_t reals = 0, bytes = 0, scales = 0;
+	struct taken t = { 0 };
 
 	s->n = n;
 	for (size_t i = 0; i < n; i++) {
-		const size_t k = p[i].w->k, k8 = kernels_quantised(k);
-		const size_t m = p[i].m;
+		const size_t k = p[i].w->k, m = p[i].m;
 		struct part *to = &s->parts[i];
 		size_t columns;
 
 		to->view = packed_view(p[i].w, p[i].w->panels * part / parts,
 			p[i].w->panels * (part + 1) / parts, &to->column);
 		columns = to->view.n;
+		if (m > CREW_MAX_ROWS ||
+			t.reals + m * (k + columns) > c->max_reals ||
+			t.bytes + m * kernels_rounded(p[i].w->type, k) >
+				c->max_reals ||
+			t.scales + m > c->max_reals)
+			return false;
 		to->product = p[i];
 		to->product.w = &to->view;
 		if (p[i].bias)
 			to->product.bias = p[i].bias + to->column;
-		if (reals + m * (k + columns) > c->max_reals ||
-			bytes + m * k8 > c->max_reals)
-			return false;
-		if (p[i].w->type == WEIGHTS_INT8) {
-			memcpy(s->bytes + bytes, p[i].x8, m * k8);
-			memcpy(s->scales + scales, p[i].x_scale,
-				m * sizeof(float));
-			to->product.x8 = s->bytes + bytes;
-			to->product.x_scale = s->scales + scales;
-			bytes += m * k8;
-			scales += m;
-		} else {
-			for (size_t r = 0; r < m; r++)
-				memcpy(s->reals + reals + r * k,
-					p[i].x + r * p[i].ldx,
-					k * sizeof(real));
-			to->product.x = s->reals + reals;
-			to->product.ldx = k;
-			reals += m * k;
-		}
-		to->product.y = s->reals + reals;
+		for (size_t r = 0; r < m && p[i].init == PRODUCT_ROWS; r++)
+			to->rows[r] = p[i].rows[r] + to->column;
+		to->product.rows = to->rows;
+		hand_out_x(s, &to->product, &p[i], &t);
+		to->product.y = s->reals + t.reals;
 		to->product.ldy = columns;
 		for (size_t r = 0; r < m && p[i].init == PRODUCT_ADD; r++)
 			memcpy(to->product.y + r * columns,
 				p[i].y + r * p[i].ldy + to->column,
 				columns * sizeof(real));
-		reals += m * columns;
+		t.reals += m * columns;
 	}
 	return true;
 }

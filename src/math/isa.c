@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const char *const names[ISA_COUNT] = { "generic", "avx2", "avx512",
-	"avx512vnni" };
+	"avx512vnni", "avx512bf16" };
 static enum isa chosen;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -16,9 +16,12 @@ static enum isa best(void)
 	if (__builtin_cpu_supports("avx512f") &&
 		__builtin_cpu_supports("avx512dq") &&
 		__builtin_cpu_supports("avx512bw") &&
-		__builtin_cpu_supports("avx512vl"))
-		return __builtin_cpu_supports("avx512vnni") ? ISA_AVX512VNNI
-							    : ISA_AVX512;
+		__builtin_cpu_supports("avx512vl")) {
+		if (!__builtin_cpu_supports("avx512vnni"))
+			return ISA_AVX512;
+		return __builtin_cpu_supports("avx512bf16") ? ISA_AVX512BF16
+							    : ISA_AVX512VNNI;
+	}
 	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
 		return ISA_AVX2;
 #endif

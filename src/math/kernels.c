@@ -39,6 +39,23 @@ real *kernels_alloc(size_t n)
 	return p;
 }
 
+size_t kernels_rounded(enum weight_type type, size_t k)
+{
+	if (type == WEIGHTS_INT8)
+		return (k + 3) / 4 * 4;
+	return type == WEIGHTS_BF16 && kernels()->pairs ? (k + 1) / 2 * 4 : 0;
+}
+
+float kernels_round(
+	enum weight_type type, const real *x, size_t k, float scale, void *out)
+{
+	if (type == WEIGHTS_INT8)
+		return kernels()->round_int8(x, k, scale, out);
+	if (kernels_rounded(type, k))
+		kernels()->round_bf16(x, k, out);
+	return 1;
+}
+
 void kernels_product(const struct product *p)
 {
 	kernels()->product(p, 0, p->w->panels);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A table of layer 0's input product for each token is kept up to this. */
 #define FOLD_MAX_BYTES (64u << 20)
@@ -22,10 +23,32 @@ static real *copy(struct model *m, const real *data, size_t n)
 	return out;
 }
 
-static int pack(struct model *m, struct packed *w, const real *data, size_t k,
-	size_t n, struct error *err)
+/* Add values of all gates [G * H] to those in the order of packed gates. */
+static void gates_add(const struct model *m, real *out, const real *data)
 {
-	if (packed_open(w, m->type, k, n, err) < 0)
+	const size_t h = m->arch.hidden;
+
+	for (size_t g = 0; g < m->cell->gates; g++)
+		for (size_t u = 0; u < h; u++)
+			out[packed_column(m->cell->gates, g, u)] +=
+				data[g * h + u];
+}
+
+static real *gates_bias(struct model *m, const real *data)
+{
+	real *out = kernels_alloc(m->width);
+
+	if (out)
+		gates_add(m, out, data);
+	m->bytes += m->width * sizeof(real);
+	return out;
+}
+
+static int pack_gates(struct model *m, struct packed *w, const real *data,
+	size_t k, struct error *err)
+{
+	if (packed_open_gates(
+		    w, m->type, k, m->cell->gates, m->arch.hidden, err) < 0)
 		return -1;
 	packed_fill(w, data, true);
 	m->bytes += w->bytes;
@@ -41,23 +64,23 @@ static bool folds(const struct model *m)
 static int open_layer(struct model *m, const struct parameters *p, size_t l,
 	struct error *err)
 {
-	const size_t n = m->width, h = m->arch.hidden;
 	struct model_layer *layer = &m->layers[l];
 	const real *b_hh = tensor(p, "bias_hh", l);
 	bool gathered = l == 0 && folds(m);
 
-	layer->bias = copy(m, tensor(p, "bias_ih", l), n);
+	layer->bias = gates_bias(m, tensor(p, "bias_ih", l));
 	if (m->cell->separate)
-		layer->hidden_bias = copy(m, b_hh, n);
+		layer->hidden_bias = gates_bias(m, b_hh);
 	if (!layer->bias || (m->cell->separate && !layer->hidden_bias))
-		return error_set_memory(err, "model biases", n * sizeof(real));
+		return error_set_memory(
+			err, "model biases", m->width * sizeof(real));
 	if (!m->cell->separate)
-		for (size_t j = 0; j < n; j++)
-			layer->bias[j] += b_hh[j];
-	if (!gathered && pack(m, &layer->input, tensor(p, "weight_ih", l),
-				 architecture_input(&m->arch, l), n, err) < 0)
+		gates_add(m, layer->bias, b_hh);
+	if (!gathered && pack_gates(m, &layer->input, tensor(p, "weight_ih", l),
+				 architecture_input(&m->arch, l), err) < 0)
 		return -1;
-	return pack(m, &layer->hidden, tensor(p, "weight_hh", l), h, n, err);
+	return pack_gates(m, &layer->hidden, tensor(p, "weight_hh", l),
+		m->arch.hidden, err);
 }
 
 /* table = embedding x W_ih + bias, in full precision whatever the type. */
@@ -67,7 +90,8 @@ static int fold(struct model *m, const real *w_ih, const real *embedding,
 	const size_t e = m->arch.embedding;
 	struct packed w;
 
-	if (packed_open(&w, WEIGHTS_F32, e, m->width, err) < 0)
+	if (packed_open_gates(&w, WEIGHTS_F32, e, m->cell->gates,
+		    m->arch.hidden, err) < 0)
 		return -1;
 	packed_fill(&w, w_ih, true);
 	kernels_product(&(struct product){ .w = &w,
@@ -89,6 +113,7 @@ static int open_table(
 {
 	const struct architecture *a = &m->arch;
 	const size_t n = m->width, v = a->vocab;
+	const size_t gates = m->cell->gates * a->hidden;
 	const real *embedding =
 		a->embedding
 			? p->data +
@@ -110,10 +135,10 @@ static int open_table(
 	if (!embedding) {
 		const real *w = tensor(p, "weight_ih", 0);
 
-		for (size_t i = 0; i < v; i++)
-			for (size_t j = 0; j < n; j++)
-				m->table[i * n + j] =
-					first->bias[j] + w[i * n + j];
+		for (size_t i = 0; i < v; i++) {
+			memcpy(m->table + i * n, first->bias, n * sizeof(real));
+			gates_add(m, m->table + i * n, w + i * gates);
+		}
 		return 0;
 	}
 	return fold(m, tensor(p, "weight_ih", 0), embedding, err);
@@ -130,8 +155,12 @@ static int open_output(
 	if (!m->output_bias)
 		return error_set_memory(
 			err, "output bias", a->vocab * sizeof(real));
-	return pack(m, &m->output, p->data + parameters_find(p, name)->offset,
-		a->hidden, a->vocab, err);
+	if (packed_open(&m->output, m->type, a->hidden, a->vocab, err) < 0)
+		return -1;
+	packed_fill(
+		&m->output, p->data + parameters_find(p, name)->offset, true);
+	m->bytes += m->output.bytes;
+	return 0;
 }
 
 int model_open(struct model **out, const struct parameters *p,
@@ -148,7 +177,7 @@ int model_open(struct model **out, const struct parameters *p,
 	m->arch = p->arch;
 	m->type = type;
 	m->cell = cell_find(p->arch.cell);
-	m->width = m->cell->gates * p->arch.hidden;
+	m->width = packed_width(m->cell->gates, p->arch.hidden);
 	atomic_init(&m->references, 1);
 	for (size_t l = 0; l < p->arch.layers; l++)
 		if (open_layer(m, p, l, err) < 0)
@@ -199,6 +228,21 @@ enum weight_type model_weight_type(const struct model *m)
 size_t model_bytes(const struct model *m)
 {
 	return m->bytes;
+}
+
+size_t model_step_bytes(const struct model *m)
+{
+	const size_t rows = m->arch.vocab - 1;
+
+	return m->bytes - (m->table ? rows * m->width : 0) * sizeof(real) -
+	       (m->embedding ? rows * m->arch.embedding : 0) * sizeof(real);
+}
+
+bool model_outgrows_cache(const struct model *m)
+{
+	long l2 = sysconf(_SC_LEVEL2_CACHE_SIZE);
+
+	return model_step_bytes(m) > (l2 > 0 ? (size_t)l2 : 1u << 20);
 }
 
 size_t model_state_floats(const struct model *m)

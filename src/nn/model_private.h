@@ -9,18 +9,18 @@
 #include <stdatomic.h>
 
 struct model_layer {
-	struct packed input;  /* [in, G * H]; unused where layer 0 is a table */
-	struct packed hidden; /* [H, G * H] */
-	real *bias;	      /* [G * H]: b_ih, plus b_hh for additive cells */
-	real *hidden_bias;    /* [G * H]: b_hh for separate cells, else NULL */
+	struct packed input;  /* [in, width]; unused where layer 0 is a table */
+	struct packed hidden; /* [H, width] */
+	real *bias;	      /* [width]: b_ih, plus b_hh for additive cells */
+	real *hidden_bias;    /* [width]: b_hh for separate cells, else NULL */
 };
 
 struct model {
 	struct architecture arch;
 	enum weight_type type;
 	const struct cell_ops *cell;
-	size_t width; /* G * H */
-	real *table;  /* [V, G * H] layer 0's input product and bias, or NULL */
+	size_t width; /* of packed gates: packed_width(G, H) */
+	real *table;  /* [V, width] layer 0's input product and bias, or NULL */
 	real *embedding; /* [V, E] where there is no table, or NULL */
 	struct model_layer layers[ARCHITECTURE_MAX_LAYERS];
 	struct packed output; /* [H, V] */

@@ -78,7 +78,12 @@ static void thread_release(struct engine_thread *t)
 		queue_close(t->inbox);
 	pthread_cond_destroy(&t->cond);
 	pthread_mutex_destroy(&t->lock);
+	clients_release(&t->clients);
+	free(t->heads);
+	free(t->shares);
+	free(t->plans);
 	free(t->active);
+	free(t->aside);
 	free(t->slots);
 	free(t->turns);
 	free(t->lanes);
@@ -95,21 +100,22 @@ static int thread_init(
 	pthread_condattr_t monotonic;
 
 	t->engine = e;
-	t->waiting_end = &t->waiting;
+	t->soonest = INT64_MAX;
 	pthread_mutex_init(&t->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&t->cond, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 	t->active = calloc(l->slots, sizeof(struct sequence *));
+	t->aside = calloc(l->slots, sizeof(struct sequence *));
 	t->slots = calloc(l->slots, sizeof(*t->slots));
 	t->turns = calloc(l->batch, sizeof(*t->turns));
 	t->tokens = calloc(l->batch, sizeof(*t->tokens));
 	t->states = calloc(l->batch, sizeof(real *));
 	t->logits = calloc(l->batch, sizeof(real *));
 	t->rows = calloc(l->batch, sizeof(struct sequence *));
-	if (!t->active || !t->slots || !t->turns || !t->tokens || !t->states ||
-		!t->logits || !t->rows)
+	if (!t->active || !t->aside || !t->slots || !t->turns || !t->tokens ||
+		!t->states || !t->logits || !t->rows)
 		return error_set_memory(
 			err, "engine slots", l->slots * sizeof(*t->slots));
 	return queue_open(&t->inbox, l->queue, kick_thread, t, err);
@@ -142,6 +148,7 @@ static void stop(struct engine *e)
 	}
 	crew_close(e->crew);
 	metrics_close(e->metrics);
+	admission_release(&e->admission);
 	pthread_cond_destroy(&e->idle);
 	pthread_mutex_destroy(&e->lock);
 	free(e->threads);
@@ -167,6 +174,8 @@ int engine_open(struct engine **engine, const struct engine_options *o,
 	e->limits.batch = o->batch ? o->batch : DEFAULT_BATCH;
 	e->limits.chunk = o->chunk ? o->chunk : DEFAULT_CHUNK;
 	e->limits.queue = o->queue ? o->queue : DEFAULT_QUEUE;
+	e->limits.queue_per_client = o->queue_per_client;
+	admission_init(&e->admission);
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_cond_init(&e->idle, NULL);
 	e->threads = calloc(n, sizeof(*e->threads));
@@ -204,20 +213,10 @@ static struct engine_thread *place(struct engine *e)
 	return &e->threads[scheduler_place(loads, e->n_threads)];
 }
 
-static int refuse(struct engine *e, size_t queued, struct error *err)
-{
-	atomic_fetch_sub(&e->queued, 1);
-	atomic_fetch_add(&e->rejected, 1);
-	return error_set(err, ERROR_OVERLOADED,
-		"%zu requests wait already, at most %zu may: try later", queued,
-		e->limits.queue);
-}
-
 int engine_submit(
 	struct engine *e, struct generate_request *r, struct error *err)
 {
 	struct engine_thread *t = place(e);
-	size_t queued;
 
 	if (atomic_load(&e->draining))
 		return error_set(
@@ -226,23 +225,31 @@ int engine_submit(
 		return error_set_param(err, ERROR_INVALID, "n",
 			"n is %u, but an engine has only %zu slots", r->n,
 			e->limits.slots);
-	queued = atomic_fetch_add(&e->queued, 1);
-	if (!scheduler_accepts(&e->limits, queued))
-		return refuse(e, queued, err);
+	if (admission_enter(&e->admission, &e->limits, r->client, r->priority,
+		    &r->admitted, err) < 0)
+		return -1;
 	r->engine = e;
 	r->thread = t;
 	r->submitted = monotonic_ns();
 	r->submitted_ok = true;
 	request_ref(r);
 	atomic_fetch_add(&e->active, 1);
-	atomic_fetch_add(&t->load, r->n);
+	r->weight = scheduler_weight(r->n, r->prompt.len);
+	atomic_fetch_add(&t->load, r->weight);
 	if (queue_push(t->inbox, r) == 0)
 		return 0;
+	/* An inbox takes as many as may wait, so this is for form's sake. */
+	admission_leave(&e->admission, r->admitted, r->priority);
 	r->submitted_ok = false;
-	atomic_fetch_sub(&t->load, r->n);
+	atomic_fetch_sub(&t->load, r->weight);
 	atomic_fetch_sub(&e->active, 1);
 	request_unref(r);
-	return refuse(e, queued, err);
+	return error_set(err, ERROR_OVERLOADED, "an engine's inbox is full");
+}
+
+unsigned engine_retry_after(struct engine *e)
+{
+	return admission_retry_after(&e->admission);
 }
 
 size_t engine_poll(struct engine *e,
@@ -319,12 +326,14 @@ void engine_stats(const struct engine *e, struct engine_stats *s)
 		.generated_tokens = atomic_load(&e->generated_tokens),
 		.requests = atomic_load(&e->requests),
 		.cancelled = atomic_load(&e->cancelled),
-		.rejected = atomic_load(&e->rejected),
+		.rejected = atomic_load(&e->admission.rejected),
 		.failed = atomic_load(&e->failed),
 		.slots_active = atomic_load(&e->slots_active),
 		.slots_paused = atomic_load(&e->slots_paused),
-		.queued = atomic_load(&e->queued),
+		.queued = admission_queued(&e->admission),
 	};
+	for (size_t p = 0; p < SCHEDULER_PRIORITIES; p++)
+		s->waiting[p] = atomic_load(&e->admission.waiting[p]);
 }
 
 int engine_metrics(const struct engine *e, struct buf *out)

@@ -8,6 +8,11 @@
 
 #include "math/kernels.h"
 
+const struct error engine_shutting_down = { .code = ERROR_UNAVAILABLE,
+	.message = "the server is shutting down" };
+const struct error engine_cancelled = { .code = ERROR_CANCELLED,
+	.message = "cancelled" };
+
 /* The list holds a reference: the reader may have read and closed the request
  * by the time it finds it there. */
 static void publish(struct engine *e, struct generate_request *r)
@@ -113,7 +118,7 @@ void engine_end(struct engine_thread *t, struct generate_request *r,
 	if (state)
 		r->result.position = state->position;
 	r->session = NULL;
-	atomic_fetch_sub(&t->load, r->n);
+	atomic_fetch_sub(&t->load, r->weight);
 	if (session && state) {
 		session_state_copy(&session->state, state);
 		session_commit(session, r->model->system, on_committed, r);

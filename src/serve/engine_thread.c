@@ -10,79 +10,22 @@
 #include "base/team.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define JOIN_AT_ONCE 64
 #define NS_PER_MS 1000000
 /* Longer than a lone stream's pause between two steps. */
 #define HELP_NS 200000
 
-static const struct error shutting_down = { .code = ERROR_UNAVAILABLE,
-	.message = "the server is shutting down" };
-static const struct error cancelled = { .code = ERROR_CANCELLED,
-	.message = "cancelled" };
-
-static void take_inbox(struct engine_thread *t)
-{
-	struct generate_request *r;
-
-	while ((r = queue_pop(t->inbox)) != NULL) {
-		r->next_waiting = NULL;
-		*t->waiting_end = r;
-		t->waiting_end = &r->next_waiting;
-		t->n_waiting++;
-	}
-}
-
-/* r is the one that *at points to. */
-static void leave_queue(struct engine_thread *t, struct generate_request **at,
-	struct generate_request *r)
-{
-	*at = r->next_waiting;
-	if (!*at)
-		t->waiting_end = at;
-	t->n_waiting--;
-	atomic_fetch_sub(&t->engine->queued, 1);
-}
-
-static int64_t queue_deadline(const struct generate_request *r)
-{
-	return r->queue_ms ? r->submitted + r->queue_ms * NS_PER_MS : INT64_MAX;
-}
-
 static int64_t run_deadline(const struct generate_request *r)
 {
-	return r->run_ms ? r->started + r->run_ms * NS_PER_MS : INT64_MAX;
-}
+	int64_t run =
+		r->run_ms ? r->started + r->run_ms * NS_PER_MS : INT64_MAX;
+	int64_t whole = r->deadline_ms
+				? r->submitted + r->deadline_ms * NS_PER_MS
+				: INT64_MAX;
 
-static struct scheduler_waiting describe(const struct generate_request *r)
-{
-	return (struct scheduler_waiting){ r->n, queue_deadline(r) };
-}
-
-/* Those that wait in vain end here. */
-static void sort_out(struct engine_thread *t)
-{
-	bool cancelling = atomic_load(&t->engine->cancelling);
-	struct generate_request **at = &t->waiting, *r;
-
-	while ((r = *at) != NULL) {
-		struct scheduler_waiting w = describe(r);
-		struct error late;
-
-		if (cancelling || atomic_load(&r->cancelled)) {
-			leave_queue(t, at, r);
-			engine_end(t, r,
-				cancelling ? &shutting_down : &cancelled, NULL);
-		} else if (scheduler_expired(&w, t->now)) {
-			leave_queue(t, at, r);
-			error_set(&late, ERROR_OVERLOADED,
-				"waited %lld ms for a slot, try later",
-				(long long)r->queue_ms);
-			engine_end(t, r, &late, NULL);
-		} else {
-			at = &r->next_waiting;
-		}
-	}
+	return run < whole ? run : whole;
 }
 
 static int open_sequences(
@@ -114,6 +57,7 @@ static void start(struct engine_thread *t, struct generate_request *r)
 	metrics_observe(t->engine->metrics, QUEUE_SECONDS, 0,
 		(double)(r->started - r->submitted) * 1e-9);
 	if (open_sequences(t, r, &err) < 0) {
+		engine_let_go(t, r, r->n);
 		engine_end(t, r, &err, NULL);
 		return;
 	}
@@ -128,24 +72,18 @@ static void start(struct engine_thread *t, struct generate_request *r)
 	}
 }
 
-static void join(struct engine_thread *t)
+/* Some at a time, so that those that run get their steps in between; returns
+ * how many. */
+static size_t join(struct engine_thread *t)
 {
-	struct scheduler_waiting waiting[JOIN_AT_ONCE];
-	size_t joined, n;
+	size_t heads = engine_line_up(t), joined = 0;
+	struct generate_request *r;
 
-	do {
-		struct generate_request *r = t->waiting;
-
-		for (n = 0; r && n < JOIN_AT_ONCE; r = r->next_waiting)
-			waiting[n++] = describe(r);
-		joined = scheduler_join(&t->engine->limits, waiting, n,
-			t->engine->limits.slots - t->n_active);
-		for (size_t i = 0; i < joined && t->waiting; i++) {
-			r = t->waiting;
-			leave_queue(t, &t->waiting, r);
-			start(t, r);
-		}
-	} while (joined == JOIN_AT_ONCE);
+	while (joined < JOIN_AT_ONCE && (r = engine_next(t, &heads))) {
+		start(t, r);
+		joined++;
+	}
+	return joined;
 }
 
 /* The client left: its session advances to what it kept, or not at all. */
@@ -154,7 +92,7 @@ static void cancel(struct sequence *s)
 	struct generate_request *r = s->request;
 	uint64_t kept = atomic_load(&r->kept);
 
-	r->result.error = cancelled;
+	r->result.error = engine_cancelled;
 	r->commits = r->session && kept && s->drawn;
 	if (!r->commits) {
 		s->done = true;
@@ -184,7 +122,7 @@ static void look_after(struct engine_thread *t)
 		if (s->done)
 			continue;
 		if (cancelling) {
-			r->result.error = shutting_down;
+			r->result.error = engine_shutting_down;
 			r->commits = false;
 			s->done = true;
 		} else if (atomic_load(&r->cancelled) && !r->replaying) {
@@ -206,26 +144,60 @@ static size_t survey(struct engine_thread *t)
 		bool runs = s->forked && !s->done &&
 			    (left || events_room(s->request));
 
-		t->slots[i] = (struct scheduler_slot){ runs, s->lane, left };
+		t->slots[i] = (struct scheduler_slot){
+			.runnable = runs,
+			.waits_first = !s->drawn,
+			.priority = s->request->priority,
+			.client = s->request->known,
+			.model = s->lane,
+			.prompt = left,
+		};
 		runnable += runs;
 	}
+	scheduler_survey(t->slots, t->n_active, t->plans, t->n_lanes);
 	return runnable;
+}
+
+/* Those that were fed in this round go behind the others. */
+static void send_to_back(struct engine_thread *t)
+{
+	size_t kept = 0, fed = 0;
+
+	for (size_t i = 0; i < t->n_active; i++) {
+		if (t->active[i]->fed_round == t->round)
+			t->aside[fed++] = t->active[i];
+		else
+			t->active[kept++] = t->active[i];
+	}
+	memcpy(t->active + kept, t->aside, fed * sizeof(struct sequence *));
+}
+
+/* Returns whether some of the model's slots had to wait. */
+static bool step_lane(struct engine_thread *t, size_t i, bool others_wait)
+{
+	const struct scheduler_limits *l = &t->engine->limits;
+	struct scheduler_lane *plan = &t->plans[i];
+	size_t chunk = scheduler_chunk(l, t->plans, t->n_lanes, i, others_wait);
+	size_t n = scheduler_plan(l, t->slots, t->n_active, i, chunk, plan,
+		t->shares, t->clients.n, t->turns);
+
+	for (size_t k = 0; k < n; k++)
+		t->active[t->turns[k].slot]->fed_round = t->round;
+	lane_step(t, &t->lanes[i], n);
+	return n < plan->runnable;
 }
 
 static void step(struct engine_thread *t)
 {
 	bool others = t->n_waiting || queue_length(t->inbox);
+	bool crowded = false;
 
-	for (size_t i = 0; i < t->n_lanes; i++) {
-		struct lane *l = &t->lanes[i];
-		size_t n;
-
-		if (!l->sequences)
-			continue;
-		n = scheduler_plan(&t->engine->limits, t->slots, t->n_active, i,
-			others, &l->cursor, t->turns);
-		lane_step(t, l, n);
-	}
+	t->round++;
+	for (size_t i = 0; i < t->n_lanes; i++)
+		if (scheduler_takes_turn(t->plans, t->n_lanes, i))
+			crowded |= step_lane(t, i, others);
+	if (crowded)
+		send_to_back(t);
 }
 
 static void end_request(struct engine_thread *t, struct sequence *last)
@@ -237,27 +209,27 @@ static void end_request(struct engine_thread *t, struct sequence *last)
 
 static size_t retire(struct engine_thread *t)
 {
-	size_t i = 0, retired = 0;
+	size_t kept = 0, n = t->n_active;
 
-	while (i < t->n_active) {
+	for (size_t i = 0; i < n; i++) {
 		struct sequence *s = t->active[i];
 		struct generate_request *r = s->request;
 
 		if (!s->done) {
-			i++;
+			t->active[kept++] = s;
 			continue;
 		}
 		if (s->choice == 0)
 			r->result.position = s->state.position;
-		retired++;
-		t->active[i] = t->active[--t->n_active];
 		t->lanes[s->lane].sequences--;
+		engine_let_go(t, r, 1);
 		engine_publish_new(t, r);
 		if (--r->running == 0)
 			end_request(t, s);
 		sequence_close(s);
 	}
-	return retired;
+	t->n_active = kept;
+	return n - kept;
 }
 
 /* Of slots and waiting, added to the engine's sums as what changed. */
@@ -274,12 +246,8 @@ static void report(struct engine_thread *t, size_t runnable)
 
 static int64_t next_deadline(const struct engine_thread *t)
 {
-	struct generate_request *r;
-	int64_t next = INT64_MAX, d;
+	int64_t next = t->n_waiting ? t->soonest : INT64_MAX, d;
 
-	for (r = t->waiting; r; r = r->next_waiting)
-		if ((d = queue_deadline(r)) < next)
-			next = d;
 	for (size_t i = 0; i < t->n_active; i++)
 		if ((d = run_deadline(t->active[i]->request)) < next)
 			next = d;
@@ -300,7 +268,6 @@ static void sleep_until_kicked(struct engine_thread *t)
 		else
 			rc = pthread_cond_timedwait(&t->cond, &t->lock, &until);
 	}
-	atomic_store(&t->kicked, false);
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -311,13 +278,25 @@ static bool is_kicked(void *arg)
 	return atomic_load_explicit(&t->kicked, memory_order_relaxed);
 }
 
-/* Nothing to do: help the others for a while, then sleep. */
-static void rest(struct engine_thread *t)
+/* Has work of its own, or nobody is left to help. */
+static bool is_wanted(void *arg)
+{
+	struct engine_thread *t = arg;
+
+	return is_kicked(t) || !atomic_load_explicit(&t->engine->slots_active,
+				       memory_order_relaxed);
+}
+
+/* Nothing to do: help the others for a while, then sleep. Who just had work
+ * looks out for more, too: the next request of a client that asks one after
+ * another comes soon, and waking a core takes longer than most steps. */
+static void rest(struct engine_thread *t, bool worked)
 {
 	struct crew *crew = t->engine->crew;
 
 	if (crew) {
-		crew_help(crew, engine_member(t), HELP_NS, is_kicked, t);
+		crew_help(crew, engine_member(t), HELP_NS,
+			worked ? is_kicked : is_wanted, t);
 		crew_set_idle(crew, engine_member(t), true);
 	}
 	sleep_until_kicked(t);
@@ -328,17 +307,23 @@ static void rest(struct engine_thread *t)
 void *engine_thread_main(void *arg)
 {
 	struct engine_thread *t = arg;
-	size_t runnable, retired;
+	size_t joined, runnable, retired;
+	bool worked = false;
 
 	pthread_setname_np(pthread_self(), "engine");
 	team_flush_denormals();
-	while (!atomic_load(&t->engine->stopping)) {
+	for (;;) {
+		/* Before anything is looked at: who kicks later is seen in the
+		 * next round, and cuts this one's chunk short. */
+		t->looks = atomic_exchange(&t->kicked, false);
+		if (atomic_load(&t->engine->stopping))
+			break;
 		t->now = monotonic_ns();
-		take_inbox(t);
+		engine_take_inbox(t);
 		look_after(t);
 		retired = retire(t);
-		sort_out(t);
-		join(t);
+		engine_sort_out(t);
+		joined = join(t);
 		runnable = survey(t);
 		report(t, runnable);
 		step(t);
@@ -348,9 +333,12 @@ void *engine_thread_main(void *arg)
 			t->engine->wake(t->engine->wake_arg);
 		}
 		/* A slot that came free may be what someone waits for. */
-		if (!runnable && !retired) {
+		if (!runnable && !retired && !joined) {
 			lanes_trim(t, false);
-			rest(t);
+			rest(t, worked);
+			worked = false;
+		} else {
+			worked = true;
 		}
 	}
 	lanes_trim(t, true);

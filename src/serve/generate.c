@@ -88,7 +88,7 @@ static int check_numbers(const struct generate_options *o, struct error *err)
 		return error_set_param(err, ERROR_INVALID, "logprobs",
 			"logprobs is %u, expected 0 to %d", o->logprobs,
 			GENERATE_MAX_LOGPROBS);
-	if (o->queue_ms < 0 || o->run_ms < 0)
+	if (o->queue_ms < 0 || o->run_ms < 0 || o->deadline_ms < 0)
 		return error_set_param(err, ERROR_INVALID, "deadline",
 			"deadlines must not be negative");
 	return 0;
@@ -149,6 +149,9 @@ static int copy_options(struct generate_request *r,
 	r->logprobs = o->has_logprobs ? o->logprobs : 0;
 	r->queue_ms = o->queue_ms;
 	r->run_ms = o->run_ms;
+	r->deadline_ms = o->deadline_ms;
+	r->client = o->client;
+	r->priority = o->priority;
 	r->user = o->user;
 	r->seed = o->has_seed  ? o->seed
 		  : o->session ? o->session->info.seed

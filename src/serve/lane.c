@@ -44,6 +44,7 @@ int lane_find(struct engine_thread *t, struct registry_entry *model,
 	size_t *index, struct error *err)
 {
 	size_t n = t->n_lanes, at = n;
+	struct scheduler_lane *plans;
 	struct lane *lanes;
 
 	for (size_t i = 0; i < n; i++) {
@@ -59,6 +60,11 @@ int lane_find(struct engine_thread *t, struct registry_entry *model,
 		if (!lanes)
 			return error_set_memory(err, "lane", sizeof(*lanes));
 		t->lanes = lanes;
+		plans = realloc(t->plans, (n + 1) * sizeof(*plans));
+		if (!plans)
+			return error_set_memory(err, "lane", sizeof(*plans));
+		t->plans = plans;
+		t->plans[n] = (struct scheduler_lane){ 0 };
 		t->lanes[n] = (struct lane){ 0 };
 		t->n_lanes++;
 	}
@@ -122,6 +128,7 @@ static void after_row(struct engine_thread *t, struct lane *lane, size_t row)
 	struct generate_request *r = s->request;
 	struct error err = { 0 };
 
+	t->clients.list[r->known].served++;
 	if (!t->logits[row]) {
 		sequence_advance(s);
 		if (!r->replaying && !sequence_prompt_left(s))
@@ -150,6 +157,9 @@ void lane_step(struct engine_thread *t, struct lane *lane, size_t n_turns)
 	size_t n, drawn;
 
 	for (size_t k = 0; (n = gather(t, lane, n_turns, k)) > 0; k++) {
+		/* Somebody came in, or leaves: the rest of the chunk waits. */
+		if (k && atomic_load_explicit(&t->kicked, memory_order_relaxed))
+			break;
 		model_step(lane->model->model, lane->scratch, n, t->tokens,
 			t->states, t->logits);
 		drawn = 0;

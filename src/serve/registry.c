@@ -134,10 +134,18 @@ static int fill(struct registry_entry *e, const struct checkpoint *c,
 	return 0;
 }
 
+static enum weight_type weights_of(const struct registry *r, const char *name)
+{
+	for (size_t i = 0; i < r->n_own_weights; i++)
+		if (!strcmp(r->own_weights[i].name, name))
+			return r->own_weights[i].type;
+	return r->weights;
+}
+
 /* c->fd is open on what `path` leads to, or did a moment ago: whoever reads it
  * again compares fingerprints. */
-int registry_load_file(struct counted_entry *c, const char *path,
-	enum weight_type weights, struct error *err)
+int registry_load_file(const struct registry *r, struct counted_entry *c,
+	const char *path, struct error *err)
 {
 	struct checkpoint checkpoint;
 	struct stat st;
@@ -149,13 +157,14 @@ int registry_load_file(struct counted_entry *c, const char *path,
 	c->entry.created = (int64_t)st.st_mtime;
 	if (checkpoint_load(&checkpoint, path, err) < 0)
 		return -1;
-	result = fill(&c->entry, &checkpoint, weights, err);
+	result =
+		fill(&c->entry, &checkpoint, weights_of(r, c->entry.name), err);
 	checkpoint_release(&checkpoint);
 	return result;
 }
 
 static struct registry_entry *load(
-	const char *path, enum weight_type weights, struct error *err)
+	const struct registry *r, const char *path, struct error *err)
 {
 	struct counted_entry *c = calloc(1, sizeof(*c));
 	int result = -1;
@@ -178,7 +187,7 @@ static struct registry_entry *load(
 		error_set_errno(err, "model %s: cannot read", path);
 		goto out;
 	}
-	result = registry_load_file(c, path, weights, err);
+	result = registry_load_file(r, c, path, err);
 out:
 	if (!result)
 		return &c->entry;
@@ -241,7 +250,7 @@ static int publish(
 
 int registry_load(struct registry *r, const char *path, struct error *err)
 {
-	struct registry_entry *e = load(path, r->weights, err);
+	struct registry_entry *e = load(r, path, err);
 
 	if (!e)
 		return -1;
@@ -312,6 +321,21 @@ static int set_default(struct registry *r, const char *name, struct error *err)
 	return 0;
 }
 
+static int copy_weights(
+	struct registry *r, const struct registry_options *o, struct error *err)
+{
+	const size_t bytes = o->n_own_weights * sizeof(*r->own_weights);
+
+	if (!bytes)
+		return 0;
+	r->own_weights = malloc(bytes);
+	if (!r->own_weights)
+		return error_set_memory(err, "models' weights", bytes);
+	memcpy(r->own_weights, o->own_weights, bytes);
+	r->n_own_weights = o->n_own_weights;
+	return 0;
+}
+
 int registry_open(struct registry **registry, const struct registry_options *o,
 	struct error *err)
 {
@@ -322,6 +346,8 @@ int registry_open(struct registry **registry, const struct registry_options *o,
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_mutex_init(&r->reviving, NULL);
 	r->weights = o->weights;
+	if (copy_weights(r, o, err) < 0)
+		goto fail;
 	if (o->dir && load_directory(r, o->dir, err) < 0)
 		goto fail;
 	for (size_t i = 0; i < o->n_paths; i++)
@@ -343,6 +369,7 @@ void registry_close(struct registry *r)
 		retire(r->entries[i]);
 	registry_forget_versions(r);
 	free(r->entries);
+	free(r->own_weights);
 	pthread_mutex_destroy(&r->reviving);
 	pthread_mutex_destroy(&r->lock);
 	free(r);

@@ -29,6 +29,8 @@ struct registry {
 	size_t n;
 	char default_name[REGISTRY_NAME_MAX + 1]; /* "" = the first */
 	enum weight_type weights;
+	struct registry_weights *own_weights; /* [n_own_weights] owned */
+	size_t n_own_weights;
 	struct version versions[REGISTRY_VERSIONS]; /* [n_versions] oldest
 						     * first */
 	size_t n_versions;
@@ -42,8 +44,8 @@ static inline struct counted_entry *counted_entry(
 }
 
 /* Reads `path`, on which c->fd is open or was a moment ago. */
-int registry_load_file(struct counted_entry *c, const char *path,
-	enum weight_type weights, struct error *err);
+int registry_load_file(const struct registry *r, struct counted_entry *c,
+	const char *path, struct error *err);
 
 /* Under the lock: keep the file of what is replaced or unloaded. */
 void registry_keep_version(struct registry *r, struct registry_entry *e);

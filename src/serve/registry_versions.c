@@ -95,7 +95,7 @@ static struct registry_entry *revive(
 	c->entry.path = strdup(v->name);
 	if (!c->entry.path)
 		error_set_memory(err, "model", strlen(v->name));
-	else if (!registry_load_file(c, path, r->weights, err) &&
+	else if (!registry_load_file(r, c, path, err) &&
 		 c->entry.fingerprint == v->fingerprint)
 		return &c->entry;
 	registry_unref(&c->entry);

@@ -48,7 +48,9 @@ struct generate_request {
 	unsigned n;
 	bool has_logprobs;
 	unsigned logprobs;
-	int64_t queue_ms, run_ms;
+	int64_t queue_ms, run_ms, deadline_ms;
+	uint64_t client;
+	enum scheduler_priority priority;
 	void *user;
 	char session_id[SESSION_ID_MAX + 1]; /* "" without a session */
 	size_t max_text;		     /* of one event */
@@ -64,7 +66,10 @@ struct generate_request {
 	struct engine *engine;
 	struct engine_thread *thread;
 	struct session *session; /* held, until committed or let go of */
-	struct generate_request *next_waiting;
+	struct generate_request *next_waiting; /* of its client and priority */
+	uint64_t arrival;	  /* requests of its thread before it */
+	uint32_t admitted, known; /* its client: the engine's, its thread's */
+	size_t weight;		  /* in the thread's load */
 	struct generate_result result;
 	unsigned running; /* choices that have not ended */
 	bool replaying;	  /* cancelled: on its way to the kept position */

@@ -27,7 +27,8 @@ struct sequence_mark {
 struct sequence {
 	struct generate_request *request;
 	unsigned choice;
-	size_t lane; /* which of the engine thread's models */
+	size_t lane;	    /* which of the engine thread's models */
+	uint64_t fed_round; /* of the engine thread */
 	struct session_state state;
 	uint64_t fed;
 	uint64_t drawn;

@@ -47,6 +47,21 @@ base() {
 	done
 }
 
+@test "weights as they are served: f32 the same, rounded ones close" {
+	base --embedding 16
+	unrolld eval m.safetensors text --json >out
+	for type in f32 bf16 int8; do
+		unrolld eval m.safetensors text --json --weights $type >$type
+	done
+	jq -es '.[0] as $c | map(.nats_per_token - $c.nats_per_token | fabs) |
+		.[1] < 1e-5 and .[2] < 0.01 and .[3] < 0.02' out f32 bf16 int8
+	jq -es 'map(.nats_per_token) | unique | length == 3' f32 bf16 int8
+	jq -es 'map(.tokens) | unique | length == 1' out f32 bf16 int8
+	run unrolld eval m.safetensors text --weights int4
+	[ "$status" = 2 ]
+	says "--weights" "'int4'" "int8"
+}
+
 @test "the units agree with each other" {
 	base
 	unrolld eval m.safetensors text --json >out

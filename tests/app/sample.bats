@@ -36,6 +36,17 @@ setup() {
 	[[ "$long" == "$short"* ]]
 }
 
+@test "rounded weights make a text of their own" {
+	for type in f32 bf16 int8; do
+		unrolld sample $model --seed 7 -n 200 --weights $type \
+			>"$BATS_TEST_TMPDIR/$type"
+		unrolld sample $model --seed 7 -n 200 --weights $type |
+			cmp - "$BATS_TEST_TMPDIR/$type"
+		grep -q "the quick" "$BATS_TEST_TMPDIR/$type"
+	done
+	unrolld sample $model --seed 7 -n 200 | cmp - "$BATS_TEST_TMPDIR/f32"
+}
+
 @test "without a seed one is drawn and told" {
 	unrolld sample $model -n 50 >"$BATS_TEST_TMPDIR/a" \
 		2>"$BATS_TEST_TMPDIR/err"

@@ -144,7 +144,7 @@ struct buffers {
 	struct packed w;
 	struct product product;
 	real *x, *y, *g, *scratch;
-	uint8_t *x8;
+	uint8_t *rounded;
 	float *x_scale;
 };
 
@@ -167,7 +167,7 @@ static bool open_buffers(const struct work *w, struct buffers *b)
 	b->y = kernels_alloc(w->m * w->n);
 	b->g = kernels_alloc(w->k * w->m);
 	b->scratch = kernels_alloc(kernels_outer_work(w->n));
-	b->x8 = calloc(rows, kernels_quantised(columns));
+	b->rounded = calloc(rows, columns * sizeof(real) + 4);
 	b->x_scale = calloc(rows, sizeof(*b->x_scale));
 	b->product = (struct product){ .w = &b->w,
 		.m = w->m,
@@ -175,10 +175,10 @@ static bool open_buffers(const struct work *w, struct buffers *b)
 		.ldx = w->k,
 		.y = b->y,
 		.ldy = w->n,
-		.x8 = b->x8,
+		.rounded = kernels_rounded(w->type, 1) ? b->rounded : NULL,
 		.x_scale = b->x_scale };
 	return packed_open(&b->w, w->type, w->k, w->n, &err) == 0 && b->x &&
-	       b->y && b->g && b->scratch && b->x8 && b->x_scale;
+	       b->y && b->g && b->scratch && b->rounded && b->x_scale;
 }
 
 static void close_buffers(struct buffers *b)
@@ -188,7 +188,7 @@ static void close_buffers(struct buffers *b)
 	free(b->y);
 	free(b->g);
 	free(b->scratch);
-	free(b->x8);
+	free(b->rounded);
 	free(b->x_scale);
 }
 

@@ -149,6 +149,21 @@ setup_file() {
 	expect "$(field '[.data[].id] | join(" ")')" tiny
 }
 
+@test "a model's own weight type" {
+	cp -r "$BATS_FILE_TMPDIR/models" "$BATS_TEST_TMPDIR/models"
+	cp "$BATS_TEST_TMPDIR/models/tiny.safetensors" \
+		"$BATS_TEST_TMPDIR/models/copy.safetensors"
+	start --models.dir "$BATS_TEST_TMPDIR/models" --engine.weights bf16 \
+		--models.weights copy=int8
+	post /sample '{"model": "copy", "length": 5}'
+	expect "$(field .system_fingerprint | cut -d- -f2)" int8
+	post /sample '{"model": "tiny", "length": 5}'
+	expect "$(field .system_fingerprint | cut -d- -f2)" bf16
+	run "$UNROLLD_EXE" serve --models.weights copy=int4
+	[ "$status" = 2 ]
+	[[ $output == *"models.weights is 'copy=int4', expected NAME=TYPE"* ]]
+}
+
 @test "a broken model is left out and named" {
 	cp -r "$BATS_FILE_TMPDIR/models" "$BATS_TEST_TMPDIR/models"
 	head -c 1000 "$BATS_FILE_TMPDIR/models/tiny.safetensors" \

@@ -96,6 +96,13 @@ stream() {
 		expect "$status" 200
 		expect "$(stream_text <"$BATS_TEST_TMPDIR/stream.$i")" "$(field .text)"
 	done
+	# So many are taken together: each id still is the sum of the tokens.
+	for i in {1..16}; do
+		expect "$(sed -n 's/^id: //p' "$BATS_TEST_TMPDIR/stream.$i" | tr '\n' ' ')" \
+			"$(sed -n 's/^data: \({"index.*\)$/\1/p' "$BATS_TEST_TMPDIR/stream.$i" |
+				jq -sj 'foreach .[].tokens as $n (0; . + $n; "\(.) ")')"
+		expect "$(grep '^id: ' "$BATS_TEST_TMPDIR/stream.$i" | tail -1)" "id: 1000"
+	done
 }
 
 @test "a silent stream shows that it is alive" {

@@ -73,8 +73,9 @@ static void fill(real *x, size_t n, uint32_t stream)
 struct operands {
 	struct packed w[2];
 	real *x, *bias, *alone, *shared;
-	uint8_t *x8;
+	uint8_t *rounded;
 	float *x_scale;
+	const real *rows[MAX_M];
 };
 
 static void products(const struct operands *o, size_t m, enum product_init init,
@@ -89,7 +90,8 @@ static void products(const struct operands *o, size_t m, enum product_init init,
 			.ldy = o->w[i].n,
 			.bias = o->bias,
 			.init = init,
-			.x8 = o->x8,
+			.rounded = o->rounded,
+			.rows = o->rows,
 			.x_scale = o->x_scale };
 }
 
@@ -99,7 +101,7 @@ static void one_round(struct crew *crew, uint64_t round)
 	const size_t m = 1 + draw(round * 8 + 1, MAX_M);
 	const size_t k = 1 + draw(round * 8 + 2, MAX_K);
 	const enum product_init init =
-		(enum product_init)draw(round * 8 + 3, 3);
+		(enum product_init)draw(round * 8 + 3, 4);
 	const size_t count = 2 * MAX_M * MAX_N;
 	struct operands o = { 0 };
 	struct product p[2];
@@ -110,7 +112,9 @@ static void one_round(struct crew *crew, uint64_t round)
 	o.bias = kernels_alloc(MAX_N);
 	o.alone = kernels_alloc(count);
 	o.shared = kernels_alloc(count);
-	o.x8 = malloc(MAX_M * kernels_quantised(MAX_K));
+	o.rounded = malloc(MAX_M * MAX_K * sizeof(real));
+	for (size_t r = 0; r < MAX_M; r++)
+		o.rows[r] = o.bias;
 	o.x_scale = calloc(MAX_M, sizeof(float));
 	fill(o.x, m * k, 1);
 	fill(o.bias, MAX_N, 2);
@@ -124,8 +128,8 @@ static void one_round(struct crew *crew, uint64_t round)
 		packed_fill(&o.w[i], weights, true);
 	}
 	for (size_t r = 0; r < m; r++)
-		o.x_scale[r] = kernels()->quantise(
-			o.x + r * k, k, 0, o.x8 + r * kernels_quantised(k));
+		o.x_scale[r] = kernels_round(type, o.x + r * k, k, 0,
+			o.rounded + r * kernels_rounded(type, k));
 	products(&o, m, init, o.alone, p);
 	kernels_product(&p[0]);
 	kernels_product(&p[1]);
@@ -141,7 +145,7 @@ static void one_round(struct crew *crew, uint64_t round)
 	free(o.bias);
 	free(o.alone);
 	free(o.shared);
-	free(o.x8);
+	free(o.rounded);
 	free(o.x_scale);
 }
 

@@ -178,21 +178,21 @@ struct batch {
 };
 
 /* x as bytes for int8 weights; the caller frees both. */
-static void quantise(struct product *p)
+static void round_rows(struct product *p)
 {
-	const size_t k = p->w->k, stride = kernels_quantised(k);
-	uint8_t *x8;
+	const size_t k = p->w->k, stride = kernels_rounded(p->w->type, k);
+	uint8_t *rows;
 	float *scale;
 
-	if (p->w->type != WEIGHTS_INT8)
+	if (!stride)
 		return;
-	x8 = malloc(p->m * stride);
+	rows = malloc(p->m * stride);
 	scale = calloc(p->m, sizeof(*scale));
-	assert_true(x8 && scale);
+	assert_true(rows && scale);
 	for (size_t i = 0; i < p->m; i++)
-		scale[i] = kernels()->quantise(
-			p->x + i * p->ldx, k, 0, x8 + i * stride);
-	p->x8 = x8;
+		scale[i] = kernels_round(
+			p->w->type, p->x + i * p->ldx, k, 0, rows + i * stride);
+	p->rounded = rows;
 	p->x_scale = scale;
 }
 
@@ -208,9 +208,9 @@ static void run_rows(const struct batch *b, size_t m, const real *x, real *y,
 		.bias = b->bias,
 		.init = PRODUCT_BIAS };
 
-	quantise(&p);
+	round_rows(&p);
 	kernels()->product(&p, begin, end);
-	free((void *)p.x8);
+	free((void *)p.rounded);
 	free((void *)p.x_scale);
 }
 
@@ -304,11 +304,23 @@ static double as_int8(const struct shape *s, const real *w, size_t i, size_t j)
 		       : 0;
 }
 
+/* x[r, i] as the product takes it. */
+static double taken(const struct product *p, size_t r, size_t i)
+{
+	const uint8_t *row = (const uint8_t *)p->rounded +
+			     r * kernels_rounded(p->w->type, p->w->k);
+
+	if (p->w->type == WEIGHTS_INT8)
+		return (row[i] - 128.0) * (double)p->x_scale[r];
+	if (kernels()->pairs)
+		return as_bf16(p->x[r * p->ldx + i]);
+	return (double)p->x[r * p->ldx + i];
+}
+
 static void check_rounded(const struct shape *s, enum weight_type type)
 {
 	struct batch b = { .x = numbers(s->m * s->k), .bias = numbers(s->n) };
 	struct product p = { .w = &b.w, .m = s->m, .x = b.x, .ldx = s->k };
-	const size_t stride = kernels_quantised(s->k);
 	real *w = numbers(s->k * s->n);
 	struct error err;
 
@@ -316,7 +328,7 @@ static void check_rounded(const struct shape *s, enum weight_type type)
 	assert_int_equal(packed_open(&b.w, type, s->k, s->n, &err), 0);
 	packed_fill(&b.w, w, s->transposed);
 	run_rows(&b, s->m, b.x, b.y, 0, b.w.panels);
-	quantise(&p);
+	round_rows(&p);
 	for (size_t j = 0; j < s->n; j++) {
 		double column[100];
 
@@ -328,14 +340,7 @@ static void check_rounded(const struct shape *s, enum weight_type type)
 			double sum = b.bias[j];
 
 			for (size_t i = 0; i < s->k; i++)
-				sum += column[i] *
-				       (type == WEIGHTS_BF16
-						       ? (double)b.x[r * s->k +
-								     i]
-						       : (p.x8[r * stride + i] -
-								 128.0) *
-								 (double)p.x_scale
-									 [r]);
+				sum += column[i] * taken(&p, r, i);
 			if (!(fabs((double)b.y[r * s->n + j] - sum) <=
 				    bound(s->k)))
 				fail_msg("[%zu,%zu] of %zux%zux%zu, %s: %.9g, "
@@ -346,7 +351,7 @@ static void check_rounded(const struct shape *s, enum weight_type type)
 		}
 	}
 	assert_true(b.y[s->m * s->n] == CANARY);
-	free((void *)p.x8);
+	free((void *)p.rounded);
 	free((void *)p.x_scale);
 	packed_release(&b.w);
 	free(b.x);
@@ -366,6 +371,74 @@ static void rounded_products_are_right(void **unused)
 	}
 }
 
+/* Gates packed side by side: each unit's value of each gate where
+ * packed_column says, whether a group of panels is computed or all, from a
+ * start of the row's own. */
+static void check_gates(enum weight_type type, size_t gates, size_t units)
+{
+	const size_t k = between(1, 60), m = between(1, 14);
+	const size_t n = gates * units, width = packed_width(gates, units);
+	real *x = numbers(m * k), *w = numbers(n * k), *start = numbers(width);
+	real *plain = canaries(m * n), *y = canaries(m * width);
+	const real *rows[14];
+	struct packed one, side;
+	struct product p = { .m = m, .x = x, .ldx = k };
+	struct error err;
+
+	assert_int_equal(packed_open(&one, type, k, n, &err), 0);
+	assert_int_equal(
+		packed_open_gates(&side, type, k, gates, units, &err), 0);
+	assert_int_equal(side.n, width);
+	packed_fill(&one, w, true);
+	packed_fill(&side, w, true);
+	for (size_t i = 0; i < m; i++)
+		rows[i] = start;
+	p.w = &one;
+	round_rows(&p);
+	p.y = plain;
+	p.ldy = n;
+	for (size_t g = 0; g < gates; g++)
+		for (size_t u = 0; u < units; u++)
+			for (size_t i = 0; i < m; i++)
+				plain[i * n + g * units + u] =
+					start[packed_column(gates, g, u)];
+	p.init = PRODUCT_ADD;
+	kernels_product(&p);
+	p.w = &side;
+	p.rows = rows;
+	p.init = PRODUCT_ROWS;
+	p.ldy = width;
+	for (size_t at = 0; at < side.panels; at += gates) {
+		p.y_column = at * kernels()->panel;
+		p.y = y + p.y_column;
+		kernels()->product(&p, at, at + gates);
+	}
+	for (size_t i = 0; i < m * n; i++)
+		assert_true(
+			plain[i] ==
+			y[i / n * width + packed_column(gates, i % n / units,
+						  i % n % units)]);
+	free((void *)p.rounded);
+	free((void *)p.x_scale);
+	packed_release(&one);
+	packed_release(&side);
+	free(x);
+	free(w);
+	free(start);
+	free(plain);
+	free(y);
+}
+
+static void gates_lie_side_by_side(void **unused)
+{
+	for (int i = 0; i < 10; i++)
+		for (size_t gates = 1; gates <= 4; gates++) {
+			check_gates(WEIGHTS_F32, gates, between(1, 100));
+			check_gates(WEIGHTS_BF16, gates, between(1, 100));
+			check_gates(WEIGHTS_INT8, gates, between(1, 100));
+		}
+}
+
 /* Half a step of the row's scale, or of the one that was asked for; what lies
  * beyond it is clamped. */
 static void rows_are_quantised_to_the_nearest(void **unused)
@@ -375,7 +448,7 @@ static void rows_are_quantised_to_the_nearest(void **unused)
 			const float wanted = own ? 0 : 0.5f / 127;
 			real *x = numbers(n);
 			uint8_t out[104];
-			float scale = kernels()->quantise(x, n, wanted, out);
+			float scale = kernels()->round_int8(x, n, wanted, out);
 			double top = 0;
 
 			for (size_t j = 0; j < n; j++)
@@ -393,7 +466,8 @@ static void rows_are_quantised_to_the_nearest(void **unused)
 					fabs((out[j] - 128) * (double)scale -
 						v) <= 0.5001 * (double)scale);
 			}
-			for (size_t j = n; j < kernels_quantised(n); j++)
+			for (size_t j = n; j < kernels_rounded(WEIGHTS_INT8, n);
+				j++)
 				assert_int_equal(out[j], 128);
 			free(x);
 		}
@@ -700,6 +774,7 @@ static int run(void)
 		cmocka_unit_test(weights_are_packed_in_padded_panels),
 		cmocka_unit_test(a_row_is_the_same_bits_in_any_batch),
 		cmocka_unit_test(rounded_products_are_right),
+		cmocka_unit_test(gates_lie_side_by_side),
 		cmocka_unit_test(rows_are_quantised_to_the_nearest),
 		cmocka_unit_test(outer_products_are_right_and_split_anywhere),
 		cmocka_unit_test(column_sums_are_right_and_split_anywhere),

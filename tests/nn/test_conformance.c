@@ -235,7 +235,7 @@ static void a_row_is_the_same_bits_in_any_batch(void **unused)
 	over_the_tables(check_rows);
 }
 
-#define SLOTS 64
+#define SLOTS 201
 
 /* One sequence of STEPS tokens alone: its logits, step by step. */
 static void alone(

@@ -46,7 +46,7 @@ struct fixture_options {
 	const char *tokenizer; /* NULL: char */
 	const char *store;     /* NULL: memory */
 	unsigned threads;      /* 0: 1 */
-	size_t slots, batch, chunk, queue;
+	size_t slots, batch, chunk, queue, queue_per_client;
 	struct sessions_options sessions;
 };
 
@@ -108,6 +108,7 @@ static inline void fixture_start(
 		.batch = o->batch,
 		.chunk = o->chunk,
 		.queue = o->queue,
+		.queue_per_client = o->queue_per_client,
 		.wake = fixture_wake,
 		.wake_arg = f };
 

@@ -147,30 +147,38 @@ static void test_the_queue_is_bounded(void **state)
 	fixture_release(&f);
 }
 
+/* The server's limits, or a deadline of the request's own within them: it ends
+ * what runs, and what waits. */
 static void test_deadlines(void **state)
 {
 	struct fixture_options o = { .slots = 1 };
-	struct generate_options run = fixture_request("run", 1u << 24, 1);
-	struct generate_options wait = fixture_request("wait", 5, 1);
-	struct outcome out[2];
-	struct fixture f;
 
-	fixture_init(&f, &o);
-	outcome_init(&out[0]);
-	outcome_init(&out[1]);
-	run.run_ms = 200;
-	wait.queue_ms = 20;
-	fixture_submit(&f, &run, &out[0]);
-	fixture_submit(&f, &wait, &out[1]);
-	fixture_until(&f, out, 2);
-	assert_int_equal(out[0].result.error.code, ERROR_NONE);
-	assert_int_equal(out[0].finish[0], GENERATE_DEADLINE);
-	assert_true(out[0].tokens[0].len > 0);
-	assert_int_equal(out[1].result.error.code, ERROR_OVERLOADED);
-	assert_non_null(strstr(out[1].result.error.message, "20 ms"));
-	outcome_release(&out[0]);
-	outcome_release(&out[1]);
-	fixture_release(&f);
+	for (int own = 0; own < 2; own++) {
+		struct generate_options run =
+			fixture_request("run", 1u << 24, 1);
+		struct generate_options wait = fixture_request("wait", 5, 1);
+		struct outcome out[2];
+		struct fixture f;
+
+		fixture_init(&f, &o);
+		outcome_init(&out[0]);
+		outcome_init(&out[1]);
+		run.run_ms = own ? 3600000 : 200;
+		run.deadline_ms = own ? 200 : 3600000;
+		wait.queue_ms = own ? 3600000 : 20;
+		wait.deadline_ms = own ? 20 : 3600000;
+		fixture_submit(&f, &run, &out[0]);
+		fixture_submit(&f, &wait, &out[1]);
+		fixture_until(&f, out, 2);
+		assert_int_equal(out[0].result.error.code, ERROR_NONE);
+		assert_int_equal(out[0].finish[0], GENERATE_DEADLINE);
+		assert_true(out[0].tokens[0].len > 0);
+		assert_int_equal(out[1].result.error.code, ERROR_OVERLOADED);
+		assert_non_null(strstr(out[1].result.error.message, "20 ms"));
+		outcome_release(&out[0]);
+		outcome_release(&out[1]);
+		fixture_release(&f);
+	}
 }
 
 /* A deadline finds a paused slot too, and its session keeps what was drawn. */
@@ -305,6 +313,30 @@ static void test_close_with_work_left(void **state)
 	fixture_release(&f);
 }
 
+/* However early its threads are told to stop, they do. */
+static void test_open_and_close_at_once(void **state)
+{
+	struct fixture_options o = { 0 };
+	struct fixture f;
+	struct engine_options eo = { .threads = 2,
+		.slots = 2,
+		.batch = 1,
+		.queue = 2,
+		.wake = fixture_wake,
+		.wake_arg = &f };
+
+	fixture_init(&f, &o);
+	for (int i = 0; i < 3000; i++) {
+		struct engine *e;
+
+		must(engine_open(&e, &eo, &fault));
+		for (int j = 0; j < i % 50; j++)
+			sched_yield();
+		engine_close(e);
+	}
+	fixture_release(&f);
+}
+
 #define CHURN 400
 #define AT_ONCE 40
 
@@ -397,6 +429,7 @@ int main(void)
 		cmocka_unit_test(test_a_long_prompt_stalls_nobody),
 		cmocka_unit_test(test_drain_and_close),
 		cmocka_unit_test(test_close_with_work_left),
+		cmocka_unit_test(test_open_and_close_at_once),
 		cmocka_unit_test(test_churn),
 		cmocka_unit_test(test_metrics),
 	};

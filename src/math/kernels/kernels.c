@@ -162,7 +162,11 @@ const struct kernels ISA_SYMBOL(kernel_set) = {
 	.panel = PANEL,
 #ifndef REAL_IS_DOUBLE
 	.group = INT8_GROUP,
-	.quantise = quantise,
+#ifdef ISA_avx512bf16
+	.pairs = true,
+#endif
+	.round_int8 = round_int8,
+	.round_bf16 = round_bf16,
 #endif
 	.product = product,
 	.outer = outer,

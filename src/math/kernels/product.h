@@ -9,22 +9,26 @@
 #include "math/kernels.h"
 #include "math/kernels/tile.h"
 
-/* Where a tile's sums start: y, bias or 0. */
+/* Where a tile's sums start: y, bias, the row's own, or 0. */
 VECTOR_INLINE vr tile_start(const struct product *p, size_t row, size_t j)
 {
-	const size_t n = p->w->n;
+	const size_t n = p->w->n, from = p->y_column;
 
 	if (p->init == PRODUCT_ZERO || j >= n)
 		return (vr){ 0 };
 	if (p->init == PRODUCT_BIAS)
 		return vr_get(p->bias, j, n);
-	return vr_get(p->y + row * p->ldy, j, n);
+	if (p->init == PRODUCT_ROWS)
+		return vr_get(p->rows[row], j, n);
+	return vr_get(p->y + row * p->ldy, j - from, n - from);
 }
 
 VECTOR_INLINE void tile_end(const struct product *p, size_t row, size_t j, vr v)
 {
-	if (j < p->w->n)
-		vr_put(p->y + row * p->ldy, v, j, p->w->n);
+	const size_t n = p->w->n, from = p->y_column;
+
+	if (j < n)
+		vr_put(p->y + row * p->ldy, v, j - from, n - from);
 }
 
 VECTOR_INLINE void tile_f32(const struct product *p, const int rows,

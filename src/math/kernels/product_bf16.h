@@ -11,6 +11,48 @@ VECTOR_INLINE vi vi_load(const void *p)
 	return v;
 }
 
+#if defined(ISA_avx512bf16)
+
+/* x is in pairs, too, and an instruction sums both products of a pair. */
+VECTOR_INLINE void tile_bf16(const struct product *p, const int rows,
+	const int panels, size_t row, size_t panel)
+{
+	const size_t j = panel * PANEL, pairs = (p->w->k + 1) / 2;
+	const size_t stride = pairs * PANEL; /* words of a panel */
+	const uint32_t *w = (const uint32_t *)p->w->data + panel * stride;
+	const int32_t *x = (const int32_t *)p->rounded + row * pairs;
+	const int vectors = 2 * panels;
+	vr acc[TILE_ROWS][2 * WIDE_PANELS];
+
+	UNROLL for (int r = 0; r < rows; r++)
+		UNROLL for (int v = 0; v < vectors; v++) acc[r][v] =
+			tile_start(p, row + (size_t)r, j + (size_t)(v * VR));
+	for (size_t i = 0; i < pairs; i++, w += PANEL) {
+		vi b[2 * WIDE_PANELS];
+
+		UNROLL for (int v = 0; v < vectors; v++) b[v] = vi_load(
+			w + (size_t)(v / 2) * stride + (size_t)(v % 2 * VR));
+		if (panels == 1) {
+			__builtin_prefetch(w + 24 * PANEL);
+			__builtin_prefetch(w + 24 * PANEL + VR);
+		}
+		UNROLL for (int r = 0; r < rows; r++)
+		{
+			const __m512bh a = (__m512bh)_mm512_set1_epi32(
+				x[(size_t)r * pairs + i]);
+
+			UNROLL for (int v = 0; v < vectors; v++) acc[r][v] =
+				(vr)_mm512_dpbf16_ps(
+					(__m512)acc[r][v], a, (__m512bh)b[v]);
+		}
+	}
+	UNROLL for (int r = 0; r < rows; r++)
+		UNROLL for (int v = 0; v < vectors; v++) tile_end(
+			p, row + (size_t)r, j + (size_t)(v * VR), acc[r][v]);
+}
+
+#else
+
 VECTOR_INLINE void tile_bf16(const struct product *p, const int rows,
 	const int panels, size_t row, size_t panel)
 {
@@ -54,6 +96,21 @@ VECTOR_INLINE void tile_bf16(const struct product *p, const int rows,
 	UNROLL for (int r = 0; r < rows; r++)
 		UNROLL for (int v = 0; v < vectors; v++) tile_end(
 			p, row + (size_t)r, j + (size_t)(v * VR), acc[r][v]);
+}
+
+#endif
+
+/* To nearest, ties to even. */
+static void round_bf16(const real *x, size_t n, uint16_t *out)
+{
+	for (size_t j = 0; j < n; j++) {
+		uint32_t bits;
+
+		memcpy(&bits, &x[j], sizeof(bits));
+		out[j] = (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+	}
+	if (n % 2)
+		out[n] = 0;
 }
 
 #endif

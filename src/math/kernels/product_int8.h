@@ -51,10 +51,10 @@ VECTOR_INLINE vi int8_add(vi acc, const uint8_t *x, const int8_t *w)
 VECTOR_INLINE void tile_int8(const struct product *p, const int rows,
 	const int panels, size_t row, size_t panel)
 {
-	const size_t k = kernels_quantised(p->w->k), j = panel * PANEL;
+	const size_t k = (p->w->k + 3) / 4 * 4, j = panel * PANEL;
 	const size_t stride = k * PANEL; /* bytes of a panel */
 	const int8_t *w = (const int8_t *)p->w->data + panel * stride;
-	const uint8_t *x = p->x8 + row * k;
+	const uint8_t *x = (const uint8_t *)p->rounded + row * k;
 	const int vectors = 2 * panels;
 	vi acc[TILE_ROWS][2 * WIDE_PANELS];
 
@@ -92,32 +92,45 @@ VECTOR_INLINE void tile_int8(const struct product *p, const int rows,
 	}
 }
 
-/* x to bytes; lanes are independent, so any width gives the same. */
-static float quantise(const real *x, size_t n, float scale, uint8_t *out)
+/* The nearest whole number of x * inverse within ±127, above 128. */
+VECTOR_INLINE vi int8_of(vr x, vr inverse)
 {
-	const size_t padded = kernels_quantised(n);
-	float inverse;
+	const vi low = (vi){ 0 } - 127, high = (vi){ 0 } + 127;
+	/* The usual magic: the nearest integer in the low bits. */
+	vi bits = (vi)(x * inverse + vr_set(0x1.8p23f)) - 0x4b400000;
+
+	bits = (vi)vr_select(bits < low, (vr)low, (vr)bits);
+	bits = (vi)vr_select(bits > high, (vr)high, (vr)bits);
+	return bits + 128;
+}
+
+/* x to bytes; lanes are independent, so any width gives the same. */
+static float round_int8(const real *x, size_t n, float scale, uint8_t *out)
+{
+	typedef uint8_t bytes __attribute__((vector_size(VR)));
+	size_t j = 0;
+	vr inverse;
+	bytes b;
 
 	if (scale == 0) {
 		vr top = { 0 };
 
-		for (size_t j = 0; j < n; j += VR)
+		for (j = 0; j < n; j += VR)
 			top = vr_max(vr_abs(vr_get(x, j, n)), top);
 		scale = vr_top(top) / 127;
+		j = 0;
 	}
-	inverse = scale > 0 ? 1 / scale : 0;
-	for (size_t j = 0; j < n; j++) {
-		/* The usual magic: the nearest integer in the low bits. */
-		float shifted = x[j] * inverse + 0x1.8p23f;
-		int32_t bits;
-
-		memcpy(&bits, &shifted, sizeof(bits));
-		bits -= 0x4b400000;
-		bits = bits < -127 ? -127 : bits > 127 ? 127 : bits;
-		out[j] = (uint8_t)(bits + 128);
+	inverse = vr_set(scale > 0 ? 1 / scale : 0);
+	for (; j + VR <= n; j += VR) {
+		b = __builtin_convertvector(
+			int8_of(vr_load(x + j), inverse), bytes);
+		memcpy(out + j, &b, sizeof(b));
 	}
-	for (size_t j = n; j < padded; j++)
-		out[j] = 128;
+	if (j < n) {
+		b = __builtin_convertvector(
+			int8_of(vr_load_part(x + j, n - j), inverse), bytes);
+		memcpy(out + j, &b, (n + 3) / 4 * 4 - j);
+	}
 	return scale;
 }
 

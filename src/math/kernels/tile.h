@@ -8,7 +8,6 @@
 
 #include "math/vector.h"
 
-#define PANEL ((size_t)(2 * VR))
 #if defined(ISA_avx512)
 #define TILE_ROWS 12
 #define WIDE_PANELS 4 /* panels at once for one or two rows */

@@ -7,6 +7,43 @@
 #include "math/isa.h"
 #include "nn/cell.h"
 
+struct unit {
+	vr in, forget, cell, out; /* pre-activations, then activations */
+	vr c, t;		  /* c before, then after; tanh of that */
+};
+
+VECTOR_INLINE vr activate(struct unit *u)
+{
+	u->in = vr_sigmoid(u->in);
+	u->forget = vr_sigmoid(u->forget);
+	u->cell = vr_tanh(u->cell);
+	u->out = vr_sigmoid(u->out);
+	u->c = vr_fma(u->forget, u->c, u->in * u->cell);
+	u->t = vr_tanh(u->c);
+	return u->out * u->t;
+}
+
+static void infer(const struct cell_panel *p)
+{
+	for (size_t r = 0; r < p->m; r++) {
+		const real *g = p->gates + r * p->ld_gates;
+		real *h = p->states[r] + p->at, *c = h + p->hidden;
+
+		for (size_t j = 0; j < p->units; j += VR) {
+			struct unit u = { vr_load(g + j),
+				vr_load(g + PANEL + j),
+				vr_load(g + 2 * PANEL + j),
+				vr_load(g + 3 * PANEL + j),
+				.c = vr_get(c, j, p->units) };
+			vr y = activate(&u);
+
+			vr_put(c, u.c, j, p->units);
+			vr_put(h, y, j, p->units);
+			vr_put(p->h + r * p->ld_h, y, j, p->units);
+		}
+	}
+}
+
 static void forward(const struct cell_step *s)
 {
 	const size_t n = s->hidden;
@@ -18,22 +55,20 @@ static void forward(const struct cell_step *s)
 		real *c1 = s->after[1] + r * s->ld_state;
 
 		for (size_t j = 0; j < n; j += VR) {
-			vr in = vr_sigmoid(vr_get(g, j, n));
-			vr forget = vr_sigmoid(vr_get(g + n, j, n));
-			vr cell = vr_tanh(vr_get(g + 2 * n, j, n));
-			vr out = vr_sigmoid(vr_get(g + 3 * n, j, n));
-			vr c = vr_fma(forget, vr_get(c0, j, n), in * cell);
-			vr t = vr_tanh(c);
+			struct unit u = { vr_get(g, j, n), vr_get(g + n, j, n),
+				vr_get(g + 2 * n, j, n),
+				vr_get(g + 3 * n, j, n),
+				.c = vr_get(c0, j, n) };
 
-			vr_put(c1, c, j, n);
-			vr_put(h1, out * t, j, n);
+			vr_put(h1, activate(&u), j, n);
+			vr_put(c1, u.c, j, n);
 			if (!s->saved)
 				continue;
-			vr_put(g, in, j, n);
-			vr_put(g + n, forget, j, n);
-			vr_put(g + 2 * n, cell, j, n);
-			vr_put(g + 3 * n, out, j, n);
-			vr_put(s->saved + r * n, t, j, n);
+			vr_put(g, u.in, j, n);
+			vr_put(g + n, u.forget, j, n);
+			vr_put(g + 2 * n, u.cell, j, n);
+			vr_put(g + 3 * n, u.out, j, n);
+			vr_put(s->saved + r * n, u.t, j, n);
 		}
 	}
 }
@@ -77,5 +112,6 @@ const struct cell_ops ISA_SYMBOL(cell_lstm) = {
 	.saved = 1,
 	.forget_gate = 1,
 	.forward = forward,
+	.infer = infer,
 	.backward = backward,
 };

@@ -16,6 +16,21 @@ static void forward(const struct cell_step *s)
 	}
 }
 
+static void infer(const struct cell_panel *p)
+{
+	for (size_t r = 0; r < p->m; r++) {
+		const real *g = p->gates + r * p->ld_gates;
+		real *h = p->states[r] + p->at;
+
+		for (size_t j = 0; j < p->units; j += VR) {
+			vr y = vr_tanh(vr_load(g + j));
+
+			vr_put(h, y, j, p->units);
+			vr_put(p->h + r * p->ld_h, y, j, p->units);
+		}
+	}
+}
+
 /* d tanh(a) = 1 - h^2 */
 static void backward(const struct cell_step *s)
 {
@@ -42,5 +57,6 @@ const struct cell_ops ISA_SYMBOL(cell_rnn) = {
 	.saved = 0,
 	.forget_gate = 1,
 	.forward = forward,
+	.infer = infer,
 	.backward = backward,
 };

@@ -1,0 +1,17 @@
+#include "http/client.h"
+
+#include <string.h>
+#include <xxhash.h>
+
+uint64_t client_of(const struct exchange *x)
+{
+	const char *peer = exchange_peer(x);
+	const char *port = strrchr(peer, ':');
+
+	return XXH3_64bits(peer, port ? (size_t)(port - peer) : strlen(peer));
+}
+
+uint64_t client_identity(uint64_t client, const char *user)
+{
+	return user ? XXH3_64bits_withSeed(user, strlen(user), client) : client;
+}
