@@ -30,7 +30,7 @@ struct registry {
 	struct registry_entry **entries; /* [n] sorted by name */
 	size_t n;
 	char default_name[REGISTRY_NAME_MAX + 1]; /* "" = the first */
-	enum weight_type weights;
+	int weights;
 	struct registry_weights *own_weights; /* [n_own_weights] owned */
 	size_t n_own_weights;
 };
@@ -131,12 +131,16 @@ static int fill(struct registry_entry *e, const struct checkpoint *c,
 	return 0;
 }
 
-static enum weight_type weights_of(const struct registry *r, const char *name)
+static enum weight_type weights_of(
+	const struct registry *r, const char *name, const struct checkpoint *c)
 {
+	int type = r->weights;
+
 	for (size_t i = 0; i < r->n_own_weights; i++)
 		if (!strcmp(r->own_weights[i].name, name))
-			return r->own_weights[i].type;
-	return r->weights;
+			type = r->own_weights[i].type;
+	return type == REGISTRY_AS_STORED ? checkpoint_weights(c)
+					  : (enum weight_type)type;
 }
 
 static struct registry_entry *load(
@@ -166,8 +170,8 @@ static struct registry_entry *load(
 	c->entry.created = (int64_t)st.st_mtime;
 	if (checkpoint_load(&checkpoint, path, err) < 0)
 		goto out;
-	result =
-		fill(&c->entry, &checkpoint, weights_of(r, c->entry.name), err);
+	result = fill(&c->entry, &checkpoint,
+		weights_of(r, c->entry.name, &checkpoint), err);
 	checkpoint_release(&checkpoint);
 out:
 	if (!result)
