@@ -8,6 +8,7 @@
 #define NN_CHECKPOINT_H
 
 #include "base/error.h"
+#include "math/kernels.h"
 #include "nn/parameters.h"
 #include "nn/safetensors.h"
 
@@ -45,6 +46,9 @@ void checkpoint_release(struct checkpoint *c);
 uint64_t checkpoint_fingerprint(const struct parameters *p);
 
 /* "f32", "bf16", "f16": as options and JSON name them. */
+/* The weight type that loses nothing of the tensors as stored: bf16 of BF16,
+ * else f32. */
+enum weight_type checkpoint_weights(const struct checkpoint *c);
 const char *checkpoint_dtype_name(enum checkpoint_dtype dtype);
 enum safetensors_dtype checkpoint_tensor_dtype(enum checkpoint_dtype dtype);
 

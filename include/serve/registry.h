@@ -38,10 +38,13 @@ struct registry_entry {
 	size_t max_token_bytes; /* of the longest token */
 };
 
-/* One model's own weight type. */
+/* Instead of an enum weight_type: what the file's own dtype says. */
+#define REGISTRY_AS_STORED (-1)
+
+/* One model's own weight type, or REGISTRY_AS_STORED. */
 struct registry_weights {
 	char name[REGISTRY_NAME_MAX + 1];
-	enum weight_type type;
+	int type;
 };
 
 struct registry_options {
@@ -50,7 +53,8 @@ struct registry_options {
 	const char *const *paths; /* [n_paths] single files */
 	size_t n_paths;
 	const char *default_name; /* or NULL: the first by name */
-	enum weight_type weights; /* that models are packed as */
+	int weights; /* an enum weight_type that models are packed as, or
+		      * REGISTRY_AS_STORED */
 	const struct registry_weights *own_weights; /* [n_own_weights] or as
 						     * these say; copied */
 	size_t n_own_weights;

@@ -42,9 +42,10 @@ static const struct option rows[] = {
 		.help = "characters of the prompt outside the vocabulary" },
 	{ "length", OPTION_UINT, AT(length), "500", "1", "1000000000000",
 		.help = "tokens to generate", .letter = 'n' },
-	{ "weights", OPTION_ENUM, AT(weights), "f32",
-		.choices = "f32|bf16|int8",
-		.help = "in memory: bf16 halves and int8 quarters them" },
+	{ "weights", OPTION_ENUM, AT(weights), "auto",
+		.choices = "auto|f32|bf16|int8",
+		.help = "in memory: bf16 halves and int8 quarters them; auto "
+			"is as the checkpoint is stored" },
 	{ "temperature", OPTION_DOUBLE, AT(temperature), "1", "0", "100",
 		.help = "0: always the likeliest", .letter = 't' },
 	{ "top-k", OPTION_UINT, AT(top_k), "0", "0", "4294967295",
@@ -139,7 +140,9 @@ static int run(const char *path, const struct sample_options *o, uint64_t seed,
 		return -1;
 	if (model_file_tokenizer(&tokenizer, &c, path, err) == 0)
 		rc = model_open(&model, &c.parameters,
-			(enum weight_type)o->weights, err);
+			o->weights ? (enum weight_type)(o->weights - 1)
+				   : checkpoint_weights(&c),
+			err);
 	checkpoint_release(&c);
 	if (rc == 0)
 		rc = text_sampler_open(&s, model, tokenizer, err);

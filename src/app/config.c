@@ -89,15 +89,23 @@ static int parse_weights(
 {
 	const char *equals = strchr(text, '=');
 	size_t n = equals ? (size_t)(equals - text) : 0;
+	enum weight_type type;
 
-	if (!n || n > REGISTRY_NAME_MAX ||
-		weight_type_find(equals + 1, &w->type) < 0)
-		return error_set_param(err, ERROR_INVALID, "models.weights",
-			"models.weights is '%s', expected NAME=TYPE, of a model"
-			" and one of f32, bf16, int8",
-			text);
-	memcpy(w->name, text, n);
-	return 0;
+	w->type = REGISTRY_AS_STORED;
+	if (n && n <= REGISTRY_NAME_MAX) {
+		memcpy(w->name, text, n);
+		if (!strcmp(equals + 1, "auto"))
+			return 0;
+		if (weight_type_find(equals + 1, &type) == 0) {
+			w->type = (int)type;
+			return 0;
+		}
+	}
+	return error_set_param(err, ERROR_INVALID, "models.weights",
+		"models.weights is '%s', expected NAME=TYPE, of a model and "
+		"one "
+		"of auto, f32, bf16, int8",
+		text);
 }
 
 static int resolve_weights(struct config *c, struct error *err)
@@ -242,7 +250,8 @@ void config_models(const struct config *c, struct registry_options *o)
 {
 	*o = (struct registry_options){
 		.default_name = c->values->models_default,
-		.weights = (enum weight_type)c->values->weights,
+		/* Of its choices the first is auto. */
+		.weights = c->values->weights + REGISTRY_AS_STORED,
 		.own_weights = c->model_weights,
 		.n_own_weights = c->values->model_weights.n,
 	};

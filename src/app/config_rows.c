@@ -277,10 +277,11 @@ const struct option config_rows[] = {
 	{ .name = "engine.weights",
 		.type = OPTION_ENUM,
 		AT(weights),
-		.value = "f32",
-		.choices = "f32|bf16|int8",
+		.value = "auto",
+		.choices = "auto|f32|bf16|int8",
 		.help = "Models' weights in memory: bf16 halves and int8 "
-			"quarters them" },
+			"quarters them; auto is bf16 for a model that is "
+			"stored so, else f32" },
 	{ .name = "engine.slots",
 		.type = OPTION_UINT,
 		AT(slots),

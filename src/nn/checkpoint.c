@@ -18,6 +18,11 @@ static const struct {
 
 #define N_DTYPES (sizeof(dtypes) / sizeof(dtypes[0]))
 
+enum weight_type checkpoint_weights(const struct checkpoint *c)
+{
+	return c->dtype == CHECKPOINT_BF16 ? WEIGHTS_BF16 : WEIGHTS_F32;
+}
+
 const char *checkpoint_dtype_name(enum checkpoint_dtype dtype)
 {
 	return dtypes[dtype].name;

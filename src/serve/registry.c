@@ -134,12 +134,16 @@ static int fill(struct registry_entry *e, const struct checkpoint *c,
 	return 0;
 }
 
-static enum weight_type weights_of(const struct registry *r, const char *name)
+static enum weight_type weights_of(
+	const struct registry *r, const char *name, const struct checkpoint *c)
 {
+	int type = r->weights;
+
 	for (size_t i = 0; i < r->n_own_weights; i++)
 		if (!strcmp(r->own_weights[i].name, name))
-			return r->own_weights[i].type;
-	return r->weights;
+			type = r->own_weights[i].type;
+	return type == REGISTRY_AS_STORED ? checkpoint_weights(c)
+					  : (enum weight_type)type;
 }
 
 /* c->fd is open on what `path` leads to, or did a moment ago: whoever reads it
@@ -157,8 +161,8 @@ int registry_load_file(const struct registry *r, struct counted_entry *c,
 	c->entry.created = (int64_t)st.st_mtime;
 	if (checkpoint_load(&checkpoint, path, err) < 0)
 		return -1;
-	result =
-		fill(&c->entry, &checkpoint, weights_of(r, c->entry.name), err);
+	result = fill(&c->entry, &checkpoint,
+		weights_of(r, c->entry.name, &checkpoint), err);
 	checkpoint_release(&checkpoint);
 	return result;
 }

@@ -28,7 +28,7 @@ struct registry {
 	struct registry_entry **entries; /* [n] sorted by name */
 	size_t n;
 	char default_name[REGISTRY_NAME_MAX + 1]; /* "" = the first */
-	enum weight_type weights;
+	int weights;
 	struct registry_weights *own_weights; /* [n_own_weights] owned */
 	size_t n_own_weights;
 	struct version versions[REGISTRY_VERSIONS]; /* [n_versions] oldest

@@ -159,6 +159,11 @@ setup_file() {
 	expect "$(field .system_fingerprint | cut -d- -f2)" int8
 	post /sample '{"model": "tiny", "length": 5}'
 	expect "$(field .system_fingerprint | cut -d- -f2)" bf16
+	stop
+	start --models.dir "$BATS_TEST_DIRNAME/../../conf/models/shakespeare.safetensors"
+	post /sample '{"length": 5}'
+	expect "$(field .system_fingerprint | cut -d- -f2)" bf16
+	stop
 	run "$UNROLLD_EXE" serve --models.weights copy=int4
 	[ "$status" = 2 ]
 	[[ $output == *"models.weights is 'copy=int4', expected NAME=TYPE"* ]]

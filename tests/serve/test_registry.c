@@ -158,12 +158,48 @@ static void test_default_stays_while_others_remain(void **state)
 	fixture_release(&f);
 }
 
+static void expect_system(struct fixture *f, const struct registry_options *o,
+	const char *weights)
+{
+	struct registry_entry *m;
+
+	registry_close(f->registry);
+	must(registry_open(&f->registry, o, &fault));
+	m = fixture_model(f);
+	assert_non_null(strstr(m->system, weights));
+	registry_unref(m);
+}
+
+/* As stored, as all are to be, or as this one is. */
+static void test_weights(void **state)
+{
+	struct fixture_options none = { 0 };
+	struct registry_weights own[] = { { "other", WEIGHTS_BF16 },
+		{ "tiny", WEIGHTS_INT8 } };
+	struct registry_options o = { .weights = REGISTRY_AS_STORED };
+	struct fixture f;
+
+	fixture_init(&f, &none);
+	o.dir = f.dir;
+	o.default_name = "tiny";
+	expect_system(&f, &o, "f32-");
+	o.weights = WEIGHTS_BF16;
+	expect_system(&f, &o, "bf16-");
+	o.own_weights = own;
+	o.n_own_weights = 2;
+	expect_system(&f, &o, "int8-");
+	own[1].type = REGISTRY_AS_STORED;
+	expect_system(&f, &o, "f32-");
+	fixture_release(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_directory),
 		cmocka_unit_test(test_what_is_not_there),
 		cmocka_unit_test(test_hot_swap),
+		cmocka_unit_test(test_weights),
 		cmocka_unit_test(test_default_stays_while_others_remain),
 	};
 
