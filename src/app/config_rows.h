@@ -18,7 +18,8 @@ struct config_values {
 	char *models_dir, *models_default;
 	int store, durability, weights;
 	char *sessions_path;
-	uint64_t sessions_max, sessions_ttl;
+	uint64_t sessions_max, sessions_ttl, max_pending;
+	int on_corruption;
 	uint64_t threads, slots, batch, chunk, queue;
 	int log_level, log_format;
 };

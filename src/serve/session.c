@@ -147,8 +147,10 @@ int sessions_recount(struct sessions *s, struct error *err)
 
 	atomic_store(&s->recount, false);
 	if (store_writer_count(
-		    s->writer, SESSION_PREFIX, store_now(), &n, err) < 0)
+		    s->writer, SESSION_PREFIX, store_now(), &n, err) < 0) {
+		atomic_store(&s->recount, true);
 		return -1;
+	}
 	atomic_store(&s->count, n);
 	return 0;
 }
@@ -157,13 +159,17 @@ int sessions_open(struct sessions **sessions, struct store_writer *w,
 	const struct sessions_options *o, struct error *err)
 {
 	struct sessions *s = calloc(1, sizeof(*s));
+	struct error why = { 0 };
 
 	if (!s)
 		return error_set_memory(err, "sessions", sizeof(*s));
 	s->writer = w;
 	s->options = *o;
-	if (sessions_recount(s, err) < 0) {
+	if (sessions_recount(s, &why) < 0 && why.code != ERROR_NO_SPACE &&
+		why.code != ERROR_UNAVAILABLE) {
 		free(s);
+		if (err)
+			*err = why;
 		return -1;
 	}
 	pthread_mutex_init(&s->lock, NULL);
@@ -185,6 +191,11 @@ void sessions_close(struct sessions *s)
 uint64_t sessions_count(struct sessions *s)
 {
 	return atomic_load(&s->count);
+}
+
+int sessions_metrics(struct sessions *s, struct buf *out)
+{
+	return store_writer_metrics(s->writer, out);
 }
 
 int session_post(struct sessions *s, const struct session_info *i,

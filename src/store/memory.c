@@ -269,6 +269,11 @@ out:
 	return 0;
 }
 
+static int memory_tend(struct store *s, bool idle, struct error *err)
+{
+	return 0; /* free gave all of it back */
+}
+
 const struct store_ops store_memory = {
 	.name = "memory",
 	.open = memory_open,
@@ -278,4 +283,5 @@ const struct store_ops store_memory = {
 	.count = memory_count,
 	.apply = memory_apply,
 	.expire = memory_expire,
+	.tend = memory_tend,
 };

@@ -90,6 +90,11 @@ int store_expire(struct store *s, int64_t now, size_t limit, size_t *removed,
 	return s->ops->expire(s, now, limit, removed, err);
 }
 
+int store_tend(struct store *s, bool idle, struct error *err)
+{
+	return s->ops->tend(s, idle, err);
+}
+
 int64_t store_now(void)
 {
 	struct timespec t;

@@ -69,6 +69,11 @@ static int gate_expire(struct store *s, int64_t now, size_t limit,
 		((struct gate *)s)->inner, now, limit, removed, err);
 }
 
+static int gate_tend(struct store *s, bool idle, struct error *err)
+{
+	return store_tend(((struct gate *)s)->inner, idle, err);
+}
+
 static const struct store_ops gate_ops = {
 	.name = "gate",
 	.get = gate_get,
@@ -76,6 +81,7 @@ static const struct store_ops gate_ops = {
 	.count = gate_count,
 	.apply = gate_apply,
 	.expire = gate_expire,
+	.tend = gate_tend,
 };
 
 static void gate_init(struct gate *g)
@@ -141,7 +147,9 @@ static void count_done(void *arg, const struct error *err)
 static struct store_writer *writer(
 	struct store *s, size_t max_bytes, int64_t sweep_ms)
 {
-	const struct store_writer_options o = { max_bytes, sweep_ms };
+	const struct store_writer_options o = {
+		.max_bytes = max_bytes, .sweep_ms = sweep_ms, .idle_ms = 1
+	};
 	struct store_writer *w;
 
 	assert_int_equal(store_writer_open(&w, s, &o, NULL), 0);
