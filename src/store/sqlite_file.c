@@ -38,10 +38,15 @@ static enum error_code code_of(sqlite3 *db, int rc)
 	case SQLITE_NOMEM:
 		return ERROR_NO_MEMORY;
 	case SQLITE_IOERR:
+		/* Of a COMMIT it does not keep errno: the disk may have become
+		 * read-only, or worse. */
+		return e == ENOSPC || e == EDQUOT || rc == SQLITE_IOERR_SHMSIZE
+			       ? ERROR_NO_SPACE
+			       : ERROR_UNAVAILABLE;
 	case SQLITE_CANTOPEN:
-		return e == ENOSPC || e == EDQUOT ? ERROR_NO_SPACE
-		       : e == EROFS		  ? ERROR_UNAVAILABLE
-						  : ERROR_IO;
+		return e == ENOSPC || e == EDQUOT  ? ERROR_NO_SPACE
+		       : e == EROFS || e == EACCES ? ERROR_UNAVAILABLE
+						   : ERROR_IO;
 	default:
 		return ERROR_IO;
 	}
