@@ -184,12 +184,14 @@ int sqlite_check(
 
 static int file_error(const char *path, const char *what, struct error *err)
 {
-	int e = errno;
+	const char *why = strerror(errno);
+	enum error_code code =
+		errno == ENOSPC || errno == EDQUOT  ? ERROR_NO_SPACE
+		: errno == EROFS || errno == EACCES ? ERROR_UNAVAILABLE
+						    : ERROR_IO;
 
-	error_set_errno(err, "store %s: cannot open %s", path, what);
-	if (err && (e == EROFS || e == EACCES))
-		err->code = ERROR_UNAVAILABLE;
-	return -1;
+	return error_set_param(err, code, "sessions.path",
+		"store %s: cannot open %s: %s", path, what, why);
 }
 
 static int write_owner(const char *path, int fd, struct error *err)
