@@ -97,5 +97,10 @@ int sqlite_survey(const char *path, struct sqlite_survey *v, struct store *to,
  * then at path. The lock is held by the caller. */
 int sqlite_salvage(const char *path, struct sqlite_survey *v, char *aside,
 	size_t size, struct error *err);
+/* Give the file and its WAL a second name, PATH.WHY-TIME: whatever is then
+ * renamed to path replaces them in one step, and a crash before leaves the old
+ * file in both places. `aside` gets the name, "" where there is no file. */
+int sqlite_make_way(const char *path, const char *why, char *aside, size_t size,
+	struct error *err);
 
 #endif

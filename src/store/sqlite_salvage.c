@@ -244,13 +244,42 @@ static int move(const char *from, const char *to, struct error *err)
 	return error_set_errno(err, "cannot rename %s to %s", from, to);
 }
 
-/* The new file takes the damaged one's place in one step, whose other name is
- * made before: a crash in between leaves the damaged one in both. */
-static int exchange(const char *path, const char *fresh, const char *aside,
+static int name_aside(const char *path, const char *why, char *aside,
+	size_t size, struct error *err)
+{
+	time_t now = time(NULL);
+	char stamp[24];
+	struct tm t;
+
+	gmtime_r(&now, &t);
+	strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &t);
+	for (int i = 0; i < 100; i++) {
+		/* No two of one second. */
+		int n = snprintf(aside, size, i ? "%s.%s-%s-%d" : "%s.%s-%s",
+			path, why, stamp, i);
+
+		if (n < 0 || (size_t)n >= size)
+			return error_set_param(err, ERROR_INVALID,
+				"sessions.path",
+				"store path of %zu bytes is too long",
+				strlen(path));
+		if (access(aside, F_OK) < 0)
+			return 0;
+	}
+	return error_set(err, ERROR_CONFLICT, "%s: exists already", aside);
+}
+
+int sqlite_make_way(const char *path, const char *why, char *aside, size_t size,
 	struct error *err)
 {
 	char from[4200], to[4200];
 
+	if (access(path, F_OK) < 0) {
+		*aside = '\0';
+		return 0;
+	}
+	if (name_aside(path, why, aside, size, err) < 0)
+		return -1;
 	if (link(path, aside) < 0 && move(path, aside, err) < 0)
 		return -1;
 	snprintf(from, sizeof(from), "%s-wal", path);
@@ -259,9 +288,7 @@ static int exchange(const char *path, const char *fresh, const char *aside,
 		return -1;
 	snprintf(from, sizeof(from), "%s-shm", path);
 	unlink(from);
-	if (move(fresh, path, err) < 0)
-		return -1;
-	return file_sync_directory(path, err);
+	return 0;
 }
 
 static int copy_readable(const char *path, const char *fresh,
@@ -286,22 +313,17 @@ int sqlite_salvage(const char *path, struct sqlite_survey *v, char *aside,
 	size_t size, struct error *err)
 {
 	char fresh[4096], lock[4200];
-	struct tm t;
-	time_t now = time(NULL);
-	size_t n;
 	int result;
 
-	gmtime_r(&now, &t);
-	n = (size_t)snprintf(aside, size, "%s.damaged-", path);
-	if (n + 24 > size)
-		return error_set_param(err, ERROR_INVALID, "sessions.path",
-			"store path of %zu bytes is too long", strlen(path));
-	strftime(aside + n, size - n, "%Y%m%dT%H%M%SZ", &t);
 	snprintf(fresh, sizeof(fresh), "%s.salvage", path);
 	snprintf(lock, sizeof(lock), "%s.lock", fresh);
 	result = copy_readable(path, fresh, v, err);
 	if (!result)
-		result = exchange(path, fresh, aside, err);
+		result = sqlite_make_way(path, "damaged", aside, size, err);
+	if (!result)
+		result = move(fresh, path, err);
+	if (!result)
+		result = file_sync_directory(path, err);
 	if (result < 0)
 		unlink(fresh);
 	unlink(lock);
