@@ -144,7 +144,7 @@ static int sample_rows(
 {
 	int64_t end = monotonic_ms() + milliseconds, last = 0;
 	uint64_t at = UINT64_MAX;
-	char sql[96];
+	char sql[192];
 
 	if (sqlite_ask(path, db, "SELECT ifnull(max(rowid), 0) FROM entries",
 		    &last, NULL, 0, err) < 0)

@@ -41,7 +41,8 @@ struct sqlite {
 	/* The writing thread's, once open. */
 	sqlite3 *writer;
 	sqlite3_stmt *writes[N_WRITES];
-	int wal_pages;		      /* in the WAL */
+	int wal_pages; /* in the WAL */
+	int wal_wait;  /* from so many on readers are waited for */
 	char kind[STORE_KEY_MAX + 1]; /* that `added` is about */
 	int64_t added;		      /* rows, not in counts yet */
 
@@ -50,7 +51,8 @@ struct sqlite {
 	sqlite3_stmt *reads[N_READS];
 };
 
-#define SQLITE_PAGE 8192
+/* A new key dirties a page of its index: small ones, then. */
+#define SQLITE_PAGE 4096
 #define SQLITE_ID 0x756e726c /* application_id: "unrl" */
 #define SQLITE_BUSY_MS 5000
 

@@ -10,30 +10,46 @@
 /* Of the WAL: moved after a COMMIT from here on, while idle from any. */
 #define WAL_MOST (64 << 20)
 #define WAL_KEPT (4 << 20) /* of its file, when all was moved */
+#define WAIT_MS 50	   /* for readers that keep it from being moved */
 #define FREE_KEPT 64	   /* pages for what comes next */
 #define FREE_SLICE 128	   /* pages given back at once */
 
-/* Copy the WAL into the file. A reader that still needs it leaves a part to
- * the next time; nobody is waited for. */
-static int move_wal(struct sqlite *s, struct error *err)
+/* Waits for readers no longer than `milliseconds`; 1 when all was moved. */
+static int checkpoint(struct sqlite *s, int mode, int milliseconds, int *in_wal,
+	struct error *err)
 {
-	int in_wal = 0, moved = 0;
-	int rc = sqlite3_wal_checkpoint_v2(
-		s->writer, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_wal, &moved);
+	int moved = 0, rc;
 
+	sqlite3_busy_timeout(s->writer, milliseconds);
+	rc = sqlite3_wal_checkpoint_v2(s->writer, NULL, mode, in_wal, &moved);
+	sqlite3_busy_timeout(s->writer, SQLITE_BUSY_MS);
 	if (rc != SQLITE_OK && rc != SQLITE_BUSY)
 		return sqlite_fail(s->options.path, s->writer, rc,
 			"move the WAL of it", err);
-	if (moved < in_wal || rc != SQLITE_OK)
-		return 0;
-	s->wal_pages = 0;
-	if ((int64_t)in_wal * SQLITE_PAGE > WAL_KEPT) {
-		sqlite3_busy_timeout(s->writer, 0);
-		sqlite3_wal_checkpoint_v2(s->writer, NULL,
-			SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-		sqlite3_busy_timeout(s->writer, SQLITE_BUSY_MS);
+	return rc == SQLITE_OK && moved == *in_wal;
+}
+
+/* Copy the WAL into the file, so that it begins anew. A reader that still needs
+ * it puts that off; only where it grew long is one waited for, a little. */
+static int move_wal(struct sqlite *s, bool idle, struct error *err)
+{
+	int in_wal = 0, pages;
+	int all = checkpoint(s, SQLITE_CHECKPOINT_PASSIVE, 0, &in_wal, err);
+
+	if (all > 0)
+		s->wal_pages = 0;
+	pages = in_wal;
+	if (pages < 2 * (WAL_MOST / SQLITE_PAGE)) {
+		s->wal_wait = 0;
+	} else if (all >= 0 && pages >= s->wal_wait) {
+		all = checkpoint(
+			s, SQLITE_CHECKPOINT_RESTART, WAIT_MS, &in_wal, err);
+		s->wal_wait = pages + WAL_MOST / SQLITE_PAGE;
 	}
-	return 0;
+	if (idle && all > 0 && (int64_t)pages * SQLITE_PAGE > WAL_KEPT)
+		all = checkpoint(
+			s, SQLITE_CHECKPOINT_TRUNCATE, 0, &in_wal, err);
+	return all < 0 ? -1 : 0;
 }
 
 /* Give free pages back to the file system, some at a time: 1 when there are
@@ -63,10 +79,10 @@ int sqlite_tend(struct store *store, bool idle, struct error *err)
 	if (!atomic_load(&s->open))
 		return 0;
 	if ((int64_t)s->wal_pages * SQLITE_PAGE >= WAL_MOST)
-		return move_wal(s, err) < 0 ? -1 : idle;
+		return move_wal(s, idle, err) < 0 ? -1 : idle && !s->wal_pages;
 	if (idle)
 		more = shrink(s, err);
 	if (idle && !more && s->wal_pages)
-		return move_wal(s, err);
+		return move_wal(s, idle, err);
 	return more;
 }

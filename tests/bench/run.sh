@@ -1,5 +1,5 @@
 #!/bin/bash
-# Usage: run.sh [SECTION...]: kernels, train, memory (all of them by default).
+# Usage: run.sh [SECTION...]: kernels, train, memory, sessions (all by default).
 # Prints JSON lines. Rivals are run in the same call, turn about with ours, and
 # what counts is the ratio of medians: the machine's mood is then the same for
 # both. Settings, from the environment:
@@ -7,7 +7,8 @@
 #   DATA_DIR     tinyshakespeare.txt (../shared/data)
 #   PYTHON       one with torch and numpy (/usr/bin/python3, Debian's)
 #   ROUNDS       turns of each (3)
-#   BENCH_LARGE  1: also train on a text of 1 GB, written to TMPDIR
+#   BENCH_LARGE  1: also train on a text of 1 GB, and make a million sessions
+#                (8 GB), both written to TMPDIR
 # A section is a file of this folder, SECTION.bash; to add one, add the file.
 set -euo pipefail
 
@@ -51,7 +52,7 @@ ratio() {
 	echo "bench: no $UNROLLD_EXE: build it first, or use 'make bench'" >&2
 	exit 1
 }
-[ $# -gt 0 ] || set -- kernels train memory
+[ $# -gt 0 ] || set -- kernels train memory sessions
 for section in "$@"; do
 	[ -f "$here/$section.bash" ] || {
 		echo "bench: no section '$section', expected" \

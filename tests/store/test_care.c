@@ -210,7 +210,8 @@ static void damage(struct fixture *f)
 	page = ask(f->path, "SELECT pageno FROM dbstat WHERE name = 'entries'"
 			    " AND pagetype = 'leaf' ORDER BY pageno"
 			    " LIMIT 1 OFFSET 5");
-	write_file(f->path, junk, sizeof(junk), (off_t)(page - 1) * 8192);
+	write_file(f->path, junk, sizeof(junk),
+		(page - 1) * ask(f->path, "PRAGMA page_size"));
 }
 
 static void test_damage_is_told(void **state)
@@ -228,10 +229,41 @@ static void test_damage_is_told(void **state)
 	f.store = NULL;
 	assert_int_equal(err.code, ERROR_CORRUPT);
 	assert_non_null(strstr(err.message, f.path));
-	assert_non_null(strstr(err.message, "38 entries can be read, 2 can't: "
+	assert_non_null(strstr(err.message, "39 entries can be read, 1 can't: "
 					    "session/00"));
 	assert_non_null(strstr(err.message, "set_aside"));
 	assert_int_equal(size_of(f.path), size);
+	fixture_release(&f);
+}
+
+/* Of a file that is too large to be checked whole, some rows are read. */
+static void test_a_large_file_is_sampled(void **state)
+{
+	static struct store_change rows[1000];
+	static char keys[1000][16], value[80000];
+	struct store_options o;
+	struct error err = { 0 };
+	struct fixture f;
+
+	fixture_init(&f, &store_sqlite);
+	fixture_open(&f);
+	for (int i = 0; i < 1000; i++) {
+		snprintf(keys[i], sizeof(keys[i]), "s/%d", i);
+		rows[i] = (struct store_change){ keys[i], value, sizeof(value),
+			STORE_NEVER };
+	}
+	assert_int_equal(store_apply(f.store, rows, 1000, NULL), 0);
+	store_close(f.store);
+	assert_true(size_of(f.path) > 64 << 20);
+	fixture_open(&f);
+	expect_count(f.store, "s/", 1000);
+	store_close(f.store);
+	/* Its end is missing. */
+	assert_int_equal(truncate(f.path, size_of(f.path) / 2), 0);
+	o = (struct store_options){ .path = f.path };
+	assert_int_equal(store_open(&f.store, "sqlite", &o, &err), -1);
+	assert_int_equal(err.code, ERROR_CORRUPT);
+	f.store = NULL;
 	fixture_release(&f);
 }
 
@@ -262,8 +294,8 @@ static void test_damage_is_set_aside(void **state)
 		fail_msg("%s", err.message);
 	for (unsigned i = 0; i < 40; i++)
 		kept += has_big(f.store, i);
-	assert_int_equal(kept, 38);
-	expect_count(f.store, "session/", 38);
+	assert_int_equal(kept, 39);
+	expect_count(f.store, "session/", 39);
 	put_big(f.store, 77);
 	assert_true(has_big(f.store, 77));
 	assert_true(count_files(f.dir, ".damaged-") >= 1);
@@ -379,6 +411,7 @@ int main(void)
 		cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_space_is_given_back),
 		cmocka_unit_test(test_damage_is_told),
+		cmocka_unit_test(test_a_large_file_is_sampled),
 		cmocka_unit_test(test_damage_is_set_aside),
 		cmocka_unit_test(test_junk_is_set_aside),
 		cmocka_unit_test(test_disk_that_fails),
