@@ -28,6 +28,9 @@ int file_writer_write(struct file_writer *w, const void *bytes, size_t len,
 int file_writer_commit(struct file_writer *w, struct error *err);
 void file_writer_abort(struct file_writer *w);
 
+/* Makes a new name of path, or the end of one, last. */
+int file_sync_directory(const char *path, struct error *err);
+
 /* The whole file, NUL-terminated, at most `max` bytes (ERROR_TOO_LARGE). The
  * caller frees *data. */
 int file_read(const char *path, size_t max, char **data, size_t *len,

@@ -166,6 +166,8 @@ int sessions_open(struct sessions **s, struct store_writer *w,
 void sessions_close(struct sessions *s);
 /* Sessions stored, what expired lately perhaps included. */
 uint64_t sessions_count(struct sessions *s);
+/* Append those of the store's writer; -1 when out is full. */
+int sessions_metrics(struct sessions *s, struct buf *out);
 
 struct sessions_stats {
 	uint64_t resident, resident_bytes;  /* now */

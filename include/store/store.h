@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,8 +19,25 @@
 
 struct store;
 
+/* When a commit is safe from a loss of power. */
+enum store_sync {
+	STORE_SYNC_FULL,   /* on return */
+	STORE_SYNC_NORMAL, /* at the next checkpoint: only to show that tests
+			    * can tell the two apart */
+};
+
+enum store_on_corruption {
+	STORE_REFUSE,	 /* do not open; the file stays as it is */
+	STORE_SET_ASIDE, /* rename it, and go on with what can be read of it */
+};
+
 struct store_options {
-	const char *path; /* a file; unused by `memory` */
+	const char *path; /* a file; all of these are unused by `memory` */
+	enum store_sync sync;
+	enum store_on_corruption on_corruption;
+	/* Open even while the disk is full or read-only: calls then fail with
+	 * ERROR_NO_SPACE or ERROR_UNAVAILABLE until it no longer is. */
+	bool patient;
 };
 
 /* One change of a transaction: a put, or with value NULL a delete. */
@@ -60,6 +78,9 @@ struct store_ops {
 		struct buf *keys, size_t *removed, struct error *err);
 	/* Bytes in use: of the file, free pages not counted, or of memory. */
 	int (*bytes)(struct store *s, uint64_t *n, struct error *err);
+	/* A slice of upkeep, of some milliseconds. 1: more is to be done while
+	 * idle. */
+	int (*tend)(struct store *s, bool idle, struct error *err);
 };
 
 /* What every kind begins with. */
@@ -74,13 +95,15 @@ extern const struct store_ops store_sqlite;
 extern const struct store_ops *const store_kinds[];
 
 /*
- * Threads: get, list, count and bytes from any; apply and expire from one at a
+ * Threads: get, list, count and bytes from any; apply, expire and tend from
+ * one at a
  * time (store/writer.h is that one). Errors name the path.
  *
  * `sqlite` holds an exclusive lock on PATH.lock while open: ERROR_CONFLICT
- * when another process has it. A file that is not a database, is damaged, or
- * was written by a newer version is refused (ERROR_CORRUPT, ERROR_UNSUPPORTED)
- * and left as it is.
+ * when another process has it. A file that is another program's, or was written
+ * by a newer version, is refused (ERROR_UNSUPPORTED) and left as it is; so is
+ * one that is damaged (ERROR_CORRUPT, with what can't be read), unless
+ * on_corruption says otherwise. Files of older versions are migrated.
  */
 int store_open(struct store **s, const char *kind,
 	const struct store_options *o, struct error *err);
@@ -102,6 +125,9 @@ int store_delete(struct store *s, const char *key, struct error *err);
 int store_expire(struct store *s, int64_t now, size_t limit, struct buf *keys,
 	size_t *removed, struct error *err);
 int store_bytes(struct store *s, uint64_t *n, struct error *err);
+/* After writing, and with `idle` set when nothing waits to be written: moves
+ * what was committed to its place, gives free space back. */
+int store_tend(struct store *s, bool idle, struct error *err);
 
 /* The clock that expiry goes by. */
 int64_t store_now(void);

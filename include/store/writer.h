@@ -14,6 +14,7 @@ struct store_writer;
 struct store_writer_options {
 	size_t max_bytes; /* posted and not yet committed; 0 = 256 MiB */
 	int64_t sweep_ms; /* between sweeps of what expired; 0 = 10 s */
+	int64_t idle_ms;  /* without a post, then upkeep; 0 = 200 ms */
 };
 
 /* Called once on the writer's thread: err is NULL after the COMMIT, else says
@@ -60,5 +61,10 @@ int store_writer_list_committed(struct store_writer *w, const char *prefix,
 int store_writer_bytes(struct store_writer *w, uint64_t *n, struct error *err);
 int store_writer_count(struct store_writer *w, const char *prefix, int64_t now,
 	uint64_t *n, struct error *err);
+
+/* Append the writer's metrics, unrolld_store_*: what waits to be committed and
+ * for how long, commits, groups, what expired. -1 when out is full. Any thread.
+ */
+int store_writer_metrics(struct store_writer *w, struct buf *out);
 
 #endif

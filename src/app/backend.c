@@ -38,10 +38,12 @@ static int open_models(
 static int open_sessions(
 	struct backend *b, const struct config *c, struct error *err)
 {
-	const struct store_options so = { .path = c->sessions_path };
-	const struct store_writer_options wo = { 0 };
+	struct store_writer_options wo;
+	struct store_options so;
 	struct sessions_options o;
 
+	config_store_options(c, &so);
+	config_store_writer(c, &wo);
 	config_sessions(c, &o);
 	if (store_open(&b->store, config_store(c), &so, err) < 0 ||
 		store_writer_open(&b->writer, b->store, &wo, err) < 0)

@@ -1,6 +1,7 @@
 /* `unrolld sessions`: what a person does with a daemon's sessions. To add an
  * action, add its row. */
 #include "app/cmd.h"
+#include "app/sessions_backup.h"
 #include "app/sessions_commands.h"
 
 #include <stdio.h>
@@ -19,6 +20,8 @@ static const struct {
 	{ "rm", sessions_rm, "delete some" },
 	{ "snapshot", sessions_snapshot, "keep a state under a name" },
 	{ "rewind", sessions_rewind, "go back to a snapshot or position" },
+	{ "backup", sessions_backup, "copy the store to a file" },
+	{ "restore", sessions_restore, "make such a file the store" },
 };
 #define N_ACTIONS (sizeof(actions) / sizeof(actions[0]))
 
@@ -27,7 +30,8 @@ static void usage(FILE *out)
 	fputs("usage: unrolld sessions ACTION [ARGUMENT...] [OPTION...]\n"
 	      "\n"
 	      "Looks after the sessions of a daemon, --url or $UNROLLD_URL or\n"
-	      "http://127.0.0.1:8080, by its HTTP API.\n"
+	      "http://127.0.0.1:8080, by its HTTP API; of them all, by the\n"
+	      "store's file (backup, restore).\n"
 	      "\n",
 		out);
 	for (size_t i = 0; i < N_ACTIONS; i++)

@@ -280,6 +280,23 @@ const char *config_store(const struct config *c)
 	return stores[c->values->store];
 }
 
+void config_store_options(const struct config *c, struct store_options *o)
+{
+	*o = (struct store_options){
+		.path = c->sessions_path,
+		.on_corruption =
+			(enum store_on_corruption)c->values->on_corruption,
+		.patient = true,
+	};
+}
+
+void config_store_writer(const struct config *c, struct store_writer_options *o)
+{
+	*o = (struct store_writer_options){
+		.max_bytes = c->values->max_pending,
+	};
+}
+
 uint64_t config_drain_ms(const struct config *c)
 {
 	return c->values->drain_timeout;

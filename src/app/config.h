@@ -43,6 +43,9 @@ void config_engine(const struct config *c, struct engine_options *o);
 void config_models(const struct config *c, struct registry_options *o);
 void config_sessions(const struct config *c, struct sessions_options *o);
 const char *config_store(const struct config *c); /* "memory", "sqlite" */
+void config_store_options(const struct config *c, struct store_options *o);
+void config_store_writer(
+	const struct config *c, struct store_writer_options *o);
 uint64_t config_drain_ms(const struct config *c);
 bool config_allow_anonymous(const struct config *c);
 

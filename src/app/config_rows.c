@@ -217,6 +217,21 @@ const struct option config_rows[] = {
 		.choices = "request|relaxed",
 		.help = "Answer after a session is safe on disk, or commit it "
 			"behind" },
+	{ .name = "sessions.max_pending",
+		.type = OPTION_SIZE,
+		AT(max_pending),
+		.value = "256M",
+		.min = "1M",
+		.help = "Changes that may wait to be committed; others get a "
+			"429" },
+	{ .name = "sessions.on_corruption",
+		.type = OPTION_ENUM,
+		AT(on_corruption),
+		.value = "refuse",
+		.choices = "refuse|set_aside",
+		.help = "What to do with a damaged file: end with a report of "
+			"what can't be read, or rename it and go on with what "
+			"can" },
 	{ .name = "sessions.max",
 		.type = OPTION_UINT,
 		AT(sessions_max),

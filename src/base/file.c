@@ -102,7 +102,7 @@ int file_writer_write(
 	return 0;
 }
 
-static int sync_directory(const char *path, struct error *err)
+int file_sync_directory(const char *path, struct error *err)
 {
 	const char *slash = strrchr(path, '/');
 	char *dir;
@@ -154,7 +154,7 @@ int file_writer_commit(struct file_writer *w, struct error *err)
 			err, "%s: cannot rename %s over it", w->path, w->tmp);
 		goto fail;
 	}
-	rc = sync_directory(w->path, err);
+	rc = file_sync_directory(w->path, err);
 	writer_free(w);
 	return rc;
 fail:

@@ -239,5 +239,10 @@ int measures_render(struct api *a, struct buf *out)
 	}
 	if (metrics_render(m, out) < 0)
 		return -1;
-	return a->ready ? engine_metrics(a->backend.engine, out) : 0;
+	if (!a->ready)
+		return 0;
+	return engine_metrics(a->backend.engine, out) < 0 ||
+			       sessions_metrics(a->backend.sessions, out) < 0
+		       ? -1
+		       : 0;
 }

@@ -204,6 +204,7 @@ int sessions_open(struct sessions **sessions, struct store_writer *w,
 	const struct sessions_options *o, struct error *err)
 {
 	struct sessions *s = calloc(1, sizeof(*s));
+	struct error why = { 0 };
 
 	if (!s)
 		return error_set_memory(err, "sessions", sizeof(*s));
@@ -211,9 +212,17 @@ int sessions_open(struct sessions **sessions, struct store_writer *w,
 	s->options = *o;
 	if (s->options.boundaries > SESSION_BOUNDARIES_MAX)
 		s->options.boundaries = SESSION_BOUNDARIES_MAX;
-	if (open_resident(s, err) < 0 || sessions_recount(s, err) < 0) {
+	atomic_init(&s->uncounted, true);
+	pthread_mutex_init(&s->counting, NULL);
+	if (open_resident(s, &why) < 0 ||
+		(sessions_be_counted(s, &why) < 0 &&
+			why.code != ERROR_NO_SPACE &&
+			why.code != ERROR_UNAVAILABLE)) {
 		resident_close(s->resident);
+		pthread_mutex_destroy(&s->counting);
 		free(s);
+		if (err)
+			*err = why;
 		return -1;
 	}
 	pthread_mutex_init(&s->lock, NULL);
@@ -229,6 +238,7 @@ void sessions_close(struct sessions *s)
 	store_writer_on_sweep(s->writer, NULL, NULL);
 	store_writer_flush(s->writer); /* callbacks still hold ids */
 	resident_close(s->resident);
+	pthread_mutex_destroy(&s->counting);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
@@ -236,6 +246,11 @@ void sessions_close(struct sessions *s)
 uint64_t sessions_count(struct sessions *s)
 {
 	return atomic_load(&s->count);
+}
+
+int sessions_metrics(struct sessions *s, struct buf *out)
+{
+	return store_writer_metrics(s->writer, out);
 }
 
 void sessions_stats(struct sessions *s, struct sessions_stats *stats)

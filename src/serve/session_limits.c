@@ -14,15 +14,25 @@
 #define DRAW_ROWS 8 /* and so many sessions from each */
 #define BATCH 1000  /* one in so many is evicted at once */
 
-int sessions_recount(struct sessions *s, struct error *err)
+/* What expired counts until it is swept: each sweep then takes one away. */
+int sessions_be_counted(struct sessions *s, struct error *err)
 {
+	int result = 0;
 	uint64_t n;
 
-	if (store_writer_count(
-		    s->writer, SESSION_PREFIX, store_now(), &n, err) < 0)
-		return -1;
-	atomic_store(&s->count, n);
-	return 0;
+	if (!atomic_load(&s->uncounted))
+		return 0;
+	pthread_mutex_lock(&s->counting);
+	if (atomic_load(&s->uncounted)) {
+		result = store_writer_count(
+			s->writer, SESSION_PREFIX, 0, &n, err);
+		if (!result) {
+			atomic_store(&s->count, n);
+			atomic_store(&s->uncounted, false);
+		}
+	}
+	pthread_mutex_unlock(&s->counting);
+	return result;
 }
 
 /* --- removal ---------------------------------------------------------- */
@@ -122,7 +132,8 @@ void session_on_swept(void *sessions, const char *key)
 		return;
 	if (sessions_tell_swept(s, id))
 		return;
-	atomic_fetch_sub(&s->count, 1);
+	if (!atomic_load(&s->uncounted))
+		atomic_fetch_sub(&s->count, 1);
 	atomic_fetch_add(&s->expired, 1);
 	if (s->resident)
 		resident_drop(s->resident, id);
@@ -277,6 +288,8 @@ int session_make_room(
 		n > s->options.max / BATCH ? n : s->options.max / BATCH;
 	struct error why;
 
+	if (sessions_be_counted(s, err) < 0)
+		return -1;
 	while (over(s, owner, n, &why) < 0) {
 		if (why.code != ERROR_NO_SPACE ||
 			s->options.when_full != SESSION_EVICT ||

@@ -329,6 +329,8 @@ int session_delete_held(
 			*err = why;
 		return -1;
 	}
+	if (sessions_be_counted(s, err) < 0)
+		return -1;
 	w = session_waiter_new(s, NULL, done, arg, 1, err);
 	if (!w)
 		return -1;

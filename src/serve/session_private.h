@@ -36,6 +36,8 @@ struct sessions {
 	struct sessions_options options;
 	struct resident *resident; /* NULL: none */
 	atomic_ullong count;
+	atomic_bool uncounted;	  /* the store could not be asked yet */
+	pthread_mutex_t counting; /* held while it is asked */
 	atomic_ullong expired, deleted, evicted;
 	pthread_mutex_t lock; /* guards busy */
 	struct holder *busy[SESSION_BUCKETS];
@@ -107,7 +109,8 @@ void session_on_swept(void *sessions, const char *key);
 /* Post the deletion of its dependents, with row NULL, or of a row as well. */
 int session_post_removal(struct sessions *s, const char *id, const char *row,
 	store_done_fn *done, void *arg, struct error *err);
-int sessions_recount(struct sessions *s, struct error *err);
+/* Asks the store how many there are, if that isn't known yet. */
+int sessions_be_counted(struct sessions *s, struct error *err);
 
 /* session_model.c: the model that a held session goes on with, as a reference;
  * what its policy did to info and state is in `change`. */

@@ -290,6 +290,11 @@ static int memory_bytes(struct store *s, uint64_t *n, struct error *err)
 	return 0;
 }
 
+static int memory_tend(struct store *s, bool idle, struct error *err)
+{
+	return 0; /* free gave all of it back */
+}
+
 const struct store_ops store_memory = {
 	.name = "memory",
 	.open = memory_open,
@@ -300,4 +305,5 @@ const struct store_ops store_memory = {
 	.apply = memory_apply,
 	.expire = memory_expire,
 	.bytes = memory_bytes,
+	.tend = memory_tend,
 };

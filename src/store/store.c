@@ -95,6 +95,11 @@ int store_bytes(struct store *s, uint64_t *n, struct error *err)
 	return s->ops->bytes(s, n, err);
 }
 
+int store_tend(struct store *s, bool idle, struct error *err)
+{
+	return s->ops->tend(s, idle, err);
+}
+
 int64_t store_now(void)
 {
 	struct timespec t;

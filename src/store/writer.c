@@ -6,6 +6,8 @@
  */
 #include "store/writer.h"
 
+#include "base/log.h"
+#include "base/metrics.h"
 #include "store/pending.h"
 
 #include <pthread.h>
@@ -16,7 +18,44 @@
 
 #define DEFAULT_MAX_BYTES (256u << 20)
 #define DEFAULT_SWEEP_MS 10000
+#define DEFAULT_IDLE_MS 200
 #define SWEEP_ROWS 1000 /* in one transaction */
+
+enum {
+	PENDING_CHANGES,
+	PENDING_BYTES,
+	LAG,
+	COMMITS,
+	COMMIT_SECONDS,
+	GROUP,
+	EXPIRED
+};
+
+static const double seconds[] = { 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
+	0.05, 0.1, 0.25, 0.5, 1, 2.5, 5 };
+static const double sizes[] = { 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024,
+	4096, 16384 };
+
+static const struct metric measures[] = {
+	[PENDING_CHANGES] = { "unrolld_store_pending_changes", METRIC_GAUGE,
+		"Changes that are not committed yet" },
+	[PENDING_BYTES] = { "unrolld_store_pending_bytes", METRIC_GAUGE,
+		"Bytes of changes that are not committed yet" },
+	[LAG] = { "unrolld_store_lag_seconds", METRIC_GAUGE,
+		"Age of the oldest change that is not committed yet" },
+	[COMMITS] = { "unrolld_store_commits_total", METRIC_COUNTER,
+		"Groups of changes committed, or not",
+		{ { "outcome", "ok|error" } } },
+	[COMMIT_SECONDS] = { "unrolld_store_commit_seconds", METRIC_HISTOGRAM,
+		"Time that a group takes to be written and synced",
+		.bounds = seconds,
+		.n_bounds = sizeof(seconds) / sizeof(double) },
+	[GROUP] = { "unrolld_store_group_changes", METRIC_HISTOGRAM,
+		"Changes in a group", .bounds = sizes,
+		.n_bounds = sizeof(sizes) / sizeof(double) },
+	[EXPIRED] = { "unrolld_store_expired_total", METRIC_COUNTER,
+		"Entries removed because their time had come" },
+};
 
 /* Who waits for a group's COMMIT. */
 struct batch {
@@ -28,17 +67,20 @@ struct batch {
 struct store_writer {
 	struct store *store; /* borrowed */
 	size_t max_bytes;
-	int64_t sweep_ms;
+	int64_t sweep_ms, idle_ms;
 	pthread_t thread;
+	struct metrics *metrics;
 
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t work;  /* for the thread */
 	pthread_cond_t idle;  /* for flush, and for on_sweep */
 	struct pending current, flying;
+	double current_since, flying_since; /* of their oldest, monotonic s */
 	struct batch *batches, **batches_end;
 	uint64_t posted, finished; /* posts */
 	bool stop;
 	bool sweeping;
+	bool untended; /* something was written since the last upkeep */
 	void (*swept)(void *arg, const char *key);
 	void *swept_arg;
 };
@@ -76,6 +118,33 @@ static int commit(
 	return result;
 }
 
+static double monotonic_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void measure(struct store_writer *w, int result, double took)
+{
+	metrics_add(w->metrics, COMMITS, result < 0, 1);
+	metrics_observe(w->metrics, COMMIT_SECONDS, 0, took);
+	metrics_observe(w->metrics, GROUP, 0, (double)w->flying.count);
+}
+
+/* Trouble that upkeep meets, a COMMIT will meet, too: that is where it is told.
+ * 1 when there is more to do. */
+static int tend(struct store_writer *w, bool idle)
+{
+	struct error err = { 0 };
+	int more = store_tend(w->store, idle, &err);
+
+	if (more < 0)
+		log_warn("upkeep of the store failed", log_fault(&err));
+	return more > 0;
+}
+
 /* One group: called with the lock held, and returns so. */
 static void write_group(struct store_writer *w)
 {
@@ -83,15 +152,18 @@ static void write_group(struct store_writer *w)
 	uint64_t posted = w->posted;
 	struct error err = { 0 };
 	struct pending done;
+	double started = monotonic_s();
 	int result;
 
 	w->flying = w->current;
+	w->flying_since = w->current_since;
 	w->current = (struct pending){ 0 };
 	w->batches = NULL;
 	w->batches_end = &w->batches;
 	pthread_mutex_unlock(&w->lock);
 
 	result = commit(w, &w->flying, &err);
+	measure(w, result, monotonic_s() - started);
 
 	pthread_mutex_lock(&w->lock);
 	done = w->flying;
@@ -102,7 +174,11 @@ static void write_group(struct store_writer *w)
 
 	pthread_mutex_lock(&w->lock);
 	w->finished = posted;
+	w->untended = true;
 	pthread_cond_broadcast(&w->idle);
+	pthread_mutex_unlock(&w->lock);
+	tend(w, false);
+	pthread_mutex_lock(&w->lock);
 }
 
 /* One transaction of a sweep, and the calls for what it removed. Called without
@@ -137,7 +213,9 @@ static void sweep(struct store_writer *w)
 
 		pthread_mutex_unlock(&w->lock);
 		n = sweep_some(w, swept, arg);
+		metrics_add(w->metrics, EXPIRED, 0, (double)n);
 		pthread_mutex_lock(&w->lock);
+		w->untended = w->untended || n;
 	}
 	w->sweeping = false;
 	pthread_cond_broadcast(&w->idle);
@@ -157,12 +235,43 @@ static struct timespec after_ms(int64_t ms)
 	return t;
 }
 
+static bool is_before(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec < b->tv_sec ||
+	       (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
 static bool is_past(const struct timespec *t)
 {
 	struct timespec now = after_ms(0);
 
-	return now.tv_sec > t->tv_sec ||
-	       (now.tv_sec == t->tv_sec && now.tv_nsec >= t->tv_nsec);
+	return !is_before(&now, t);
+}
+
+/* Called with the lock held, and returns so. */
+static void tend_idle(struct store_writer *w)
+{
+	int more = 1;
+
+	while (more && !w->stop && !w->batches) {
+		pthread_mutex_unlock(&w->lock);
+		more = tend(w, true);
+		pthread_mutex_lock(&w->lock);
+	}
+	w->untended = more;
+}
+
+/* Until there is something to write, or a time to do something else. */
+static void wait_for_work(struct store_writer *w, const struct timespec *sweep)
+{
+	struct timespec idle = after_ms(w->idle_ms);
+	bool early = w->untended && is_before(&idle, sweep);
+
+	while (!w->stop && !w->batches && !is_past(early ? &idle : sweep))
+		pthread_cond_timedwait(
+			&w->work, &w->lock, early ? &idle : sweep);
+	if (early && !w->stop && !w->batches)
+		tend_idle(w);
 }
 
 static void *writer_main(void *arg)
@@ -173,12 +282,10 @@ static void *writer_main(void *arg)
 	pthread_setname_np(pthread_self(), "store-writer");
 	pthread_mutex_lock(&w->lock);
 	while (!w->stop || w->batches) {
-		if (w->batches) {
+		if (w->batches)
 			write_group(w);
-		} else if (!is_past(&next)) {
-			pthread_cond_timedwait(&w->work, &w->lock, &next);
-			continue;
-		}
+		else
+			wait_for_work(w, &next);
 		if (is_past(&next) && !w->batches) {
 			sweep(w);
 			next = after_ms(w->sweep_ms);
@@ -197,9 +304,15 @@ int store_writer_open(struct store_writer **writer, struct store *s,
 
 	if (!w)
 		return error_set_memory(err, "store writer", sizeof(*w));
+	if (metrics_open(&w->metrics, measures,
+		    sizeof(measures) / sizeof(measures[0]), err) < 0) {
+		free(w);
+		return -1;
+	}
 	w->store = s;
 	w->max_bytes = o->max_bytes ? o->max_bytes : DEFAULT_MAX_BYTES;
 	w->sweep_ms = o->sweep_ms > 0 ? o->sweep_ms : DEFAULT_SWEEP_MS;
+	w->idle_ms = o->idle_ms > 0 ? o->idle_ms : DEFAULT_IDLE_MS;
 	w->batches_end = &w->batches;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_condattr_init(&monotonic);
@@ -212,6 +325,7 @@ int store_writer_open(struct store_writer **writer, struct store *s,
 		pthread_cond_destroy(&w->idle);
 		pthread_cond_destroy(&w->work);
 		pthread_mutex_destroy(&w->lock);
+		metrics_close(w->metrics);
 		free(w);
 		return error_set(err, ERROR_INTERNAL,
 			"store writer: cannot start a thread (error %d)", rc);
@@ -232,6 +346,7 @@ void store_writer_close(struct store_writer *w)
 	pthread_cond_destroy(&w->idle);
 	pthread_cond_destroy(&w->work);
 	pthread_mutex_destroy(&w->lock);
+	metrics_close(w->metrics);
 	free(w);
 }
 
@@ -255,6 +370,14 @@ static size_t batch_bytes(const struct store_change *changes, size_t n)
 	return bytes;
 }
 
+static int add(struct store_writer *w, const struct store_change *changes,
+	size_t n, struct error *err)
+{
+	if (!w->current.count)
+		w->current_since = monotonic_s();
+	return pending_add(&w->current, changes, n, err);
+}
+
 int store_writer_post(struct store_writer *w,
 	const struct store_change *changes, size_t n, store_done_fn *done,
 	void *arg, struct error *err)
@@ -274,7 +397,7 @@ int store_writer_post(struct store_writer *w,
 			"store: %zu bytes wait to be written, at most %zu may",
 			held, w->max_bytes);
 	else
-		result = pending_add(&w->current, changes, n, err);
+		result = add(w, changes, n, err);
 	if (result < 0) {
 		free(b);
 	} else {
@@ -354,4 +477,27 @@ int store_writer_count(struct store_writer *w, const char *prefix, int64_t now,
 {
 	store_writer_flush(w);
 	return store_count(w->store, prefix, now, n, err);
+}
+
+static void set_gauges(struct store_writer *w)
+{
+	double now = monotonic_s(), lag = 0;
+
+	pthread_mutex_lock(&w->lock);
+	if (w->flying.count)
+		lag = now - w->flying_since;
+	else if (w->current.count)
+		lag = now - w->current_since;
+	metrics_set(w->metrics, PENDING_CHANGES, 0,
+		(double)(w->current.count + w->flying.count));
+	metrics_set(w->metrics, PENDING_BYTES, 0,
+		(double)(w->current.bytes + w->flying.bytes));
+	pthread_mutex_unlock(&w->lock);
+	metrics_set(w->metrics, LAG, 0, lag);
+}
+
+int store_writer_metrics(struct store_writer *w, struct buf *out)
+{
+	set_gauges(w);
+	return metrics_render(w->metrics, out);
 }

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Usage: run.sh [SECTION...]: kernels, step, train, memory, serve (all by default).
+# Usage: run.sh [SECTION...]: kernels, step, train, memory, serve, sessions (all by
+# default).
 # Prints JSON lines. Rivals are run in the same call, turn about with ours, and
 # what counts is the ratio of medians: the machine's mood is then the same for
 # both. Settings, from the environment:
@@ -8,7 +9,8 @@
 #   PYTHON       one with torch and numpy (/usr/bin/python3, Debian's)
 #   NODE_PATH    where onnxruntime-node is
 #   ROUNDS       turns of each (3)
-#   BENCH_LARGE  1: also train on a text of 1 GB, written to TMPDIR
+#   BENCH_LARGE  1: also train on a text of 1 GB, and make a million sessions
+#                (8 GB), both written to TMPDIR
 # A section is a file of this folder, SECTION.bash; to add one, add the file.
 set -euo pipefail
 
@@ -52,7 +54,7 @@ ratio() {
 	echo "bench: no $UNROLLD_EXE: build it first, or use 'make bench'" >&2
 	exit 1
 }
-[ $# -gt 0 ] || set -- kernels step train memory serve
+[ $# -gt 0 ] || set -- kernels step train memory serve sessions
 for section in "$@"; do
 	[ -f "$here/$section.bash" ] || {
 		echo "bench: no section '$section', expected" \

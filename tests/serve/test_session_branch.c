@@ -565,6 +565,28 @@ static void test_what_belongs_to_it_expires_with_it(void **state)
 	fixture_release(&f);
 }
 
+/* What expired while nobody looked is counted at the start, and swept once. */
+static void test_expired_ones_are_counted_down_to_none(void **state)
+{
+	struct fixture_options o = { .sessions.ttl = 1, .store = "sqlite" };
+	struct fixture f;
+
+	fixture_init(&f, &o);
+	fixture_create(&f, "a", 1);
+	fixture_create(&f, "b", 1);
+	store_writer_flush(f.writer);
+	usleep(5000);
+	sessions_close(f.sessions);
+	must(sessions_open(&f.sessions, f.writer, &o.sessions, &fault));
+	for (int i = 0; i < 1000 && rows(&f, ""); i++)
+		usleep(10000);
+	assert_int_equal(rows(&f, ""), 0);
+	for (int i = 0; i < 1000 && sessions_count(f.sessions); i++)
+		usleep(10000);
+	assert_int_equal(sessions_count(f.sessions), 0);
+	fixture_release(&f);
+}
+
 static void test_peek_is_what_sampling_says(void **state)
 {
 	struct fixture_options o = { 0 };
@@ -670,6 +692,7 @@ int main(void)
 		cmocka_unit_test(test_a_fork_is_all_or_nothing),
 		cmocka_unit_test(test_what_belongs_to_a_session_goes_with_it),
 		cmocka_unit_test(test_what_belongs_to_it_expires_with_it),
+		cmocka_unit_test(test_expired_ones_are_counted_down_to_none),
 		cmocka_unit_test(test_peek_is_what_sampling_says),
 		cmocka_unit_test(test_foreign_blobs_are_refused),
 	};

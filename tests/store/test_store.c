@@ -1,85 +1,5 @@
 /* One conformance test over every kind of store, then what is SQLite's own. */
-#include "store/store.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-#include <fcntl.h>
-#include <sqlite3.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#define NOW 1000
-
-struct fixture {
-	char dir[64];
-	char path[96];
-	const struct store_ops *ops;
-	struct store *store;
-};
-
-static void fixture_open(struct fixture *f)
-{
-	struct error err = { 0 };
-	struct store_options o = { .path = f->path };
-
-	if (store_open(&f->store, f->ops->name, &o, &err) < 0)
-		fail_msg("%s", err.message);
-}
-
-static void fixture_init(struct fixture *f, const struct store_ops *ops)
-{
-	memset(f, 0, sizeof(*f));
-	f->ops = ops;
-	strcpy(f->dir, "/tmp/unrolld-test-store-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
-	snprintf(f->path, sizeof(f->path), "%s/s.db", f->dir);
-}
-
-static void fixture_release(struct fixture *f)
-{
-	static const char *const names[] = { "s.db", "s.db.lock", "s.db-wal",
-		"s.db-shm" };
-	char path[160];
-
-	store_close(f->store);
-	for (size_t i = 0; i < 4; i++) {
-		snprintf(path, sizeof(path), "%s/%s", f->dir, names[i]);
-		unlink(path);
-	}
-	rmdir(f->dir);
-}
-
-static void expect(
-	struct store *s, const char *key, int64_t now, const char *value)
-{
-	struct error err = { 0 };
-	struct buf b;
-	int rc;
-
-	buf_init(&b, 1 << 20);
-	rc = store_get(s, key, now, &b, &err);
-	if (!value) {
-		assert_int_equal(rc, -1);
-		assert_int_equal(err.code, ERROR_NOT_FOUND);
-	} else {
-		assert_int_equal(rc, 0);
-		assert_int_equal(b.len, strlen(value));
-		assert_memory_equal(b.data ? b.data : "", value, b.len);
-	}
-	buf_release(&b);
-}
-
-static void put(
-	struct store *s, const char *key, const char *value, int64_t expires)
-{
-	assert_int_equal(
-		store_put(s, key, value, strlen(value), expires, NULL), 0);
-}
+#include "store/fixture.h"
 
 static int join_keys(void *arg, const char *key, const void *value, size_t len,
 	int64_t expires)
@@ -330,16 +250,6 @@ static void test_sqlite_is_locked(void **state)
 	fixture_release(&f);
 }
 
-static void write_file(
-	const char *path, const char *bytes, size_t len, off_t at)
-{
-	int fd = open(path, O_WRONLY | O_CREAT, 0600);
-
-	assert_true(fd >= 0);
-	assert_int_equal(pwrite(fd, bytes, len, at), len);
-	close(fd);
-}
-
 static void expect_refused(struct fixture *f, enum error_code code)
 {
 	struct store_options o = { .path = f->path };
@@ -385,15 +295,6 @@ static void test_sqlite_refuses_damage(void **state)
 	write_file(f.path, junk, sizeof(junk), 8192);
 	expect_refused(&f, ERROR_CORRUPT);
 	fixture_release(&f);
-}
-
-static void run_sql(const char *path, const char *sql)
-{
-	sqlite3 *db;
-
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-	sqlite3_close(db);
 }
 
 static void test_sqlite_refuses_strangers_and_the_future(void **state)

@@ -74,6 +74,11 @@ static int gate_bytes(struct store *s, uint64_t *n, struct error *err)
 	return store_bytes(((struct gate *)s)->inner, n, err);
 }
 
+static int gate_tend(struct store *s, bool idle, struct error *err)
+{
+	return store_tend(((struct gate *)s)->inner, idle, err);
+}
+
 static const struct store_ops gate_ops = {
 	.name = "gate",
 	.get = gate_get,
@@ -82,6 +87,7 @@ static const struct store_ops gate_ops = {
 	.apply = gate_apply,
 	.expire = gate_expire,
 	.bytes = gate_bytes,
+	.tend = gate_tend,
 };
 
 static void gate_init(struct gate *g)
@@ -147,7 +153,9 @@ static void count_done(void *arg, const struct error *err)
 static struct store_writer *writer(
 	struct store *s, size_t max_bytes, int64_t sweep_ms)
 {
-	const struct store_writer_options o = { max_bytes, sweep_ms };
+	const struct store_writer_options o = {
+		.max_bytes = max_bytes, .sweep_ms = sweep_ms, .idle_ms = 1
+	};
 	struct store_writer *w;
 
 	assert_int_equal(store_writer_open(&w, s, &o, NULL), 0);
@@ -233,6 +241,53 @@ static void test_bound(void **state)
 	gate_set(&g, false, false);
 	store_writer_flush(w);
 	assert_int_equal(store_writer_post(w, &c, 1, NULL, NULL, NULL), 0);
+	store_writer_close(w);
+	gate_release(&g);
+}
+
+static double measured(struct store_writer *w, const char *series)
+{
+	const char *line;
+	struct buf out;
+	double v;
+
+	buf_init(&out, 1 << 20);
+	assert_int_equal(store_writer_metrics(w, &out), 0);
+	line = strstr(out.data, series);
+	assert_non_null(line);
+	v = strtod(line + strlen(series), NULL);
+	buf_release(&out);
+	return v;
+}
+
+/* How far commits lag behind what was posted, and how they went. */
+static void test_lag_is_measured(void **state)
+{
+	struct store_writer *w;
+	struct gate g;
+
+	gate_init(&g);
+	w = writer(&g.store, 0, 0);
+	assert_true(measured(w, "\nunrolld_store_lag_seconds ") == 0);
+	gate_set(&g, true, false);
+	post(w, "a", "0", NULL, NULL);
+	gate_wait(&g, 1);
+	post(w, "b", "1", NULL, NULL);
+	post(w, "b", "2", NULL, NULL);
+	usleep(20000);
+	assert_true(measured(w, "\nunrolld_store_pending_changes ") == 2);
+	assert_true(measured(w, "\nunrolld_store_pending_bytes ") > 2);
+	assert_true(measured(w, "\nunrolld_store_lag_seconds ") >= 0.02);
+	gate_set(&g, false, false);
+	store_writer_flush(w);
+	gate_set(&g, false, true);
+	post(w, "c", "3", NULL, NULL);
+	store_writer_flush(w);
+	assert_true(measured(w, "\nunrolld_store_pending_changes ") == 0);
+	assert_true(measured(w, "\nunrolld_store_lag_seconds ") == 0);
+	assert_true(measured(w, "_commits_total{outcome=\"ok\"} ") == 2);
+	assert_true(measured(w, "_commits_total{outcome=\"error\"} ") == 1);
+	assert_true(measured(w, "\nunrolld_store_group_changes_sum ") == 3);
 	store_writer_close(w);
 	gate_release(&g);
 }
@@ -328,6 +383,7 @@ int main(void)
 		cmocka_unit_test(test_groups_and_reads),
 		cmocka_unit_test(test_failure_is_told_and_nothing_stays),
 		cmocka_unit_test(test_bound),
+		cmocka_unit_test(test_lag_is_measured),
 		cmocka_unit_test(test_close_commits),
 		cmocka_unit_test(test_sweeps),
 		cmocka_unit_test(test_many_threads),
