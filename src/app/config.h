@@ -44,6 +44,7 @@ void config_models(const struct config *c, struct registry_options *o);
 void config_sessions(const struct config *c, struct sessions_options *o);
 const char *config_store(const struct config *c); /* "memory", "sqlite" */
 uint64_t config_drain_ms(const struct config *c);
+bool config_realtime(const struct config *c);
 bool config_allow_anonymous(const struct config *c);
 
 #endif
