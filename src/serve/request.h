@@ -51,6 +51,10 @@ struct generate_request {
 	void *user;
 	char session_id[SESSION_ID_MAX + 1]; /* "" without a session */
 	size_t max_text;		     /* of one event */
+	struct session_state start; /* without a session; hidden NULL: none */
+	bool goes_on; /* on a timeline: what is cut may yet become whole */
+	bool settles;
+	uint64_t floor;
 
 	/* The rings: see events.c. */
 	struct ring *ring;
@@ -64,6 +68,8 @@ struct generate_request {
 	struct engine_thread *thread;
 	struct session *session; /* held, until committed or let go of */
 	struct generate_request *next_waiting;
+	struct request_record *record; /* owned, or NULL */
+	enum generate_finish finish;   /* of choice 0 */
 	struct generate_result result;
 	unsigned running; /* choices that have not ended */
 	bool replaying;	  /* cancelled: on its way to the kept position */

@@ -37,44 +37,116 @@ bool sessions_busy(struct sessions *s, const char *id)
 	return busy;
 }
 
-struct holder *sessions_hold(
-	struct sessions *s, const char *id, struct error *err)
+static void join_line(struct holder *h, struct session_wait *w, bool first)
 {
-	struct holder *h = calloc(1, sizeof(*h));
-	struct holder **at;
+	struct session_wait **at = &h->line;
 
-	if (!h) {
-		error_set_memory(err, "session", sizeof(*h));
-		return NULL;
-	}
-	snprintf(h->id, sizeof(h->id), "%s", id);
-	h->session.sessions = s;
-	pthread_mutex_lock(&s->lock);
-	at = find(s, id);
-	if (!*at) {
-		*at = h;
-		pthread_mutex_unlock(&s->lock);
-		return h;
-	}
-	pthread_mutex_unlock(&s->lock);
-	free(h);
-	error_set_param(err, ERROR_CONFLICT, "session",
-		"session %s is busy with another request", id);
-	return NULL;
+	while (*at && !first)
+		at = &(*at)->next;
+	w->next = *at;
+	*at = w;
 }
 
-void sessions_let_go(struct holder *h)
+/* Take the id, or get into line for it; h is for who takes it. */
+static bool take(struct sessions *s, struct holder *h, struct session_wait *w,
+	bool first)
 {
-	struct sessions *s = h->session.sessions;
 	struct holder **at;
+	bool taken;
 
 	pthread_mutex_lock(&s->lock);
 	at = find(s, h->id);
-	*at = h->next;
+	taken = !*at;
+	if (taken)
+		*at = h;
+	else if (w)
+		join_line(*at, w, first);
 	pthread_mutex_unlock(&s->lock);
+	return taken;
+}
+
+static int hold(struct sessions *s, const char *id, struct session_wait *w,
+	bool first, struct holder **holder, struct error *err)
+{
+	struct holder *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		return error_set_memory(err, "session", sizeof(*h));
+	snprintf(h->id, sizeof(h->id), "%s", id);
+	h->session.sessions = s;
+	if (take(s, h, w, first)) {
+		*holder = h;
+		return 0;
+	}
+	free(h);
+	if (w)
+		return 1;
+	return error_set_param(err, ERROR_CONFLICT, "session",
+		"session %s is busy with another request", id);
+}
+
+struct holder *sessions_hold(
+	struct sessions *s, const char *id, struct error *err)
+{
+	struct holder *h = NULL;
+
+	return hold(s, id, NULL, false, &h, err) < 0 ? NULL : h;
+}
+
+int session_hold(struct sessions *s, const char *id, struct session_wait *w,
+	bool first, struct session **session, struct error *err)
+{
+	struct holder *h;
+	int held;
+
+	if (session_check_id(id, NULL) < 0)
+		return session_missing(id, err);
+	held = hold(s, id, w, first, &h, err);
+	if (!held)
+		*session = &h->session;
+	return held;
+}
+
+bool session_leave(struct sessions *s, const char *id, struct session_wait *w)
+{
+	struct session_wait **at = NULL;
+	struct holder *h;
+	bool left;
+
+	pthread_mutex_lock(&s->lock);
+	h = *find(s, id);
+	if (h)
+		for (at = &h->line; *at && *at != w;)
+			at = &(*at)->next;
+	left = at && *at;
+	if (left)
+		*at = w->next;
+	pthread_mutex_unlock(&s->lock);
+	return left;
+}
+
+/* The id is never free between two of a line. */
+void sessions_let_go(struct holder *h)
+{
+	struct sessions *s = h->session.sessions;
+	struct session_wait *w;
+
 	session_info_release(&h->session.info);
 	session_state_release(&h->session.state);
-	free(h);
+	h->session = (struct session){ .sessions = s };
+	pthread_mutex_lock(&s->lock);
+	w = h->line;
+	if (w)
+		h->line = w->next;
+	else
+		*find(s, h->id) = h->next;
+	pthread_mutex_unlock(&s->lock);
+	if (!w) {
+		free(h);
+		return;
+	}
+	w->session = &h->session;
+	w->granted(w);
 }
 
 int session_missing(const char *id, struct error *err)
@@ -188,9 +260,11 @@ uint64_t sessions_count(struct sessions *s)
 }
 
 int session_post(struct sessions *s, const struct session_info *i,
-	const struct session_state *state, size_t *bytes, store_done_fn *done,
+	const struct session_state *state, size_t *bytes,
+	const struct store_change *with, size_t n_with, store_done_fn *done,
 	void *arg, struct error *err)
 {
+	struct store_change changes[1 + SESSION_MAX_WITH];
 	char key[STORE_KEY_MAX + 1];
 	struct buf blob;
 	int result;
@@ -199,14 +273,35 @@ int session_post(struct sessions *s, const struct session_info *i,
 	buf_init(&blob, SESSION_BLOB_MAX);
 	result = session_encode(i, state, &blob, err);
 	if (!result) {
-		const struct store_change c = { key, blob.data, blob.len,
+		changes[0] = (struct store_change){ key, blob.data, blob.len,
 			i->expires };
-
+		if (n_with)
+			memcpy(changes + 1, with, n_with * sizeof(*with));
 		*bytes = blob.len;
-		result = store_writer_post(s->writer, &c, 1, done, arg, err);
+		result = store_writer_post(
+			s->writer, changes, 1 + n_with, done, arg, err);
 	}
 	buf_release(&blob);
 	return result;
+}
+
+int sessions_keep(struct sessions *s, const struct store_change *changes,
+	size_t n, store_done_fn *done, void *arg, struct error *err)
+{
+	bool relaxed = s->options.durability == SESSION_RELAXED;
+
+	if (store_writer_post(
+		    s->writer, changes, n, relaxed ? NULL : done, arg, err) < 0)
+		return -1;
+	if (relaxed && done)
+		done(arg, NULL);
+	return 0;
+}
+
+int sessions_look_up(struct sessions *s, const char *key, struct buf *value,
+	struct error *err)
+{
+	return store_writer_get(s->writer, key, store_now(), value, err);
 }
 
 /* The model that a session goes on with, as a reference. */
@@ -227,11 +322,11 @@ static struct registry_entry *model_for(const struct session *s,
 	return NULL;
 }
 
-static int begin_held(struct holder *h, struct registry *r,
+int session_begin_held(struct session *s, struct registry *r,
 	const char *model_name, uint64_t expected_position,
 	struct registry_entry **model, struct error *err)
 {
-	struct session *s = &h->session;
+	struct holder *h = (struct holder *)s;
 	struct registry_entry *m;
 
 	if (session_fetch(s->sessions, h->id, &s->info, &s->state, err) < 0)
@@ -260,18 +355,16 @@ int session_begin(struct sessions *s, struct registry *r, const char *id,
 	struct session **session, struct registry_entry **model,
 	struct error *err)
 {
-	struct holder *h;
+	struct session *held = NULL;
 
-	if (session_check_id(id, NULL) < 0)
-		return session_missing(id, err);
-	h = sessions_hold(s, id, err);
-	if (!h)
+	if (session_hold(s, id, NULL, false, &held, err) < 0)
 		return -1;
-	if (begin_held(h, r, model_name, expected_position, model, err) < 0) {
-		sessions_let_go(h);
+	if (session_begin_held(
+		    held, r, model_name, expected_position, model, err) < 0) {
+		session_abort(held);
 		return -1;
 	}
-	*session = &h->session;
+	*session = held;
 	return 0;
 }
 
@@ -298,7 +391,8 @@ static void on_relaxed(void *arg, const struct error *err)
 }
 
 void session_commit(struct session *session, const char *kernels,
-	store_done_fn *done, void *arg)
+	const struct store_change *with, size_t n_with, store_done_fn *done,
+	void *arg)
 {
 	struct holder *h = (struct holder *)session;
 	struct sessions *s = session->sessions;
@@ -312,7 +406,7 @@ void session_commit(struct session *session, const char *kernels,
 	i->used = store_now();
 	i->expires = session_expiry(i->used, i->ttl);
 	snprintf(i->kernels, sizeof(i->kernels), "%s", kernels);
-	if (session_post(s, i, &session->state, &i->bytes,
+	if (session_post(s, i, &session->state, &i->bytes, with, n_with,
 		    relaxed ? on_relaxed : on_committed, h, &err) < 0)
 		end_commit(h, &err);
 	else if (relaxed)

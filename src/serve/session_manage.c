@@ -11,14 +11,7 @@
 
 static void fresh_id(char id[SESSION_ID_MAX + 1])
 {
-	static const char digits[] = "abcdefghijklmnopqrstuvwxyz234567";
-	unsigned __int128 bits =
-		(unsigned __int128)rng_entropy() << 64 | rng_entropy();
-	char *p = id + sprintf(id, "sess_");
-
-	for (int i = 0; i < 26; i++, bits >>= 5)
-		*p++ = digits[bits & 31];
-	*p = '\0';
+	rng_name(stpcpy(id, "sess_"));
 }
 
 static int check_quota(struct sessions *s, struct error *err)
@@ -151,7 +144,8 @@ static int create_held(struct sessions *s, const struct registry_entry *model,
 		goto out;
 	/* Counted first: the writer may fail it before post returns. */
 	atomic_fetch_add(&s->count, 1);
-	result = session_post(s, info, &state, &info->bytes, on_posted, w, err);
+	result = session_post(
+		s, info, &state, &info->bytes, NULL, 0, on_posted, w, err);
 	if (result != 0) {
 		atomic_fetch_sub(&s->count, 1);
 		free(w);

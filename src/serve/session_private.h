@@ -18,6 +18,7 @@ struct holder {
 	char id[SESSION_ID_MAX + 1];
 	store_done_fn *done; /* of the commit under way */
 	void *arg;
+	struct session_wait *line; /* first come, first served */
 };
 
 struct sessions {
@@ -47,9 +48,11 @@ int64_t session_expiry(int64_t used, int64_t ttl);
 /* The stored blob, decoded; state may be NULL. */
 int session_fetch(struct sessions *s, const char *id, struct session_info *info,
 	struct session_state *state, struct error *err);
-/* Encode and post. *bytes gets the blob's size. */
+/* Encode and post, `with` in the same transaction. *bytes gets the blob's
+ * size. */
 int session_post(struct sessions *s, const struct session_info *i,
-	const struct session_state *state, size_t *bytes, store_done_fn *done,
+	const struct session_state *state, size_t *bytes,
+	const struct store_change *with, size_t n_with, store_done_fn *done,
 	void *arg, struct error *err);
 
 #endif

@@ -425,11 +425,11 @@ static void test_done_comes_after_the_commit(void **state)
 	assert_int_equal(atomic_exchange(&done, 0), 1);
 	must(begin(&f, "x", NULL, 0, &s, &fault));
 	s->state.hidden[0] = (real)NAN;
-	session_commit(s, "k", on_done, &done); /* cannot be encoded */
+	session_commit(s, "k", NULL, 0, on_done, &done); /* cannot be encoded */
 	assert_int_equal(atomic_exchange(&done, 0), 2);
 	must(begin(&f, "x", NULL, 0, &s, &fault));
 	s->state.position = 1;
-	session_commit(s, "other-kernels", on_done, &done);
+	session_commit(s, "other-kernels", NULL, 0, on_done, &done);
 	store_writer_flush(f.writer);
 	assert_int_equal(atomic_exchange(&done, 0), 1);
 	must(begin(&f, "x", NULL, 1, &s, &fault));
