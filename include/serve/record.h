@@ -33,6 +33,7 @@ struct request_record {
 	enum record_phase phase;
 	int finish;    /* ENDED: an enum generate_finish */
 	uint64_t kept; /* tokens drawn that are part of the timeline */
+	uint64_t end;  /* the timeline's position with them */
 	char *body;    /* owned: the request as JSON */
 	size_t body_len;
 };
@@ -51,10 +52,12 @@ int record_decode(const void *bytes, size_t len, struct request_record **r,
 	struct session_state *state, bool *has_state, struct error *err);
 
 /* Store it now as it is, without a start state: relaxed, since what is lost
- * in a crash can be asked for again. Kept for `ms`. */
+ * in a crash can be asked for again. Kept for `ms`. `with` (or NULL) in the
+ * same transaction. */
 int record_post(struct sessions *s, const struct request_record *r, int64_t ms,
-	struct error *err);
-void record_drop(struct sessions *s, const char *id);
+	const struct store_change *with, struct error *err);
+void record_drop(
+	struct sessions *s, const char *id, const struct store_change *with);
 /* ERROR_NOT_FOUND with param `stream`. *state is released by the caller if
  * *has_state. Reads the store. */
 int record_read(struct sessions *s, const char *id, struct request_record **r,

@@ -18,7 +18,8 @@ struct config_values {
 	char *models_dir, *models_default;
 	int store, durability, weights;
 	char *sessions_path;
-	uint64_t sessions_max, sessions_ttl;
+	uint64_t sessions_max, sessions_ttl, idempotency_ttl;
+	uint64_t streams_ttl, stream_buffer, streams_buffer, max_detached;
 	uint64_t threads, slots, batch, chunk, queue;
 	int log_level, log_format;
 };

@@ -1,6 +1,7 @@
 /* Only the loop thread comes here, but for api_wake. */
 #include "http/api_internal.h"
 #include "base/log.h"
+#include "http/idempotency.h"
 #include "http/origin.h"
 #include "http/reply.h"
 
@@ -12,7 +13,7 @@
 #define FAULT_MS 10000 /* that a failed commit keeps us unready */
 
 static const struct route_table *const tables[] = { &routes_sample,
-	&routes_sessions, &routes_models, &routes_status };
+	&routes_streams, &routes_sessions, &routes_models, &routes_status };
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))
 
 static void begin(void *ctx, struct exchange *x)
@@ -63,6 +64,32 @@ static void on_coalesce(uv_timer_t *timer)
 	sample_poll(a);
 }
 
+void api_arrive(struct api *a, struct arrival *x)
+{
+	struct arrival *head = atomic_load(&a->arrivals);
+
+	do
+		x->next = head;
+	while (!atomic_compare_exchange_weak(&a->arrivals, &head, x));
+	uv_async_send(&a->wake);
+}
+
+static void take_arrivals(struct api *a)
+{
+	struct arrival *x = atomic_exchange(&a->arrivals, NULL);
+	struct arrival *list = NULL, *next;
+
+	for (; x; x = next) { /* oldest first */
+		next = x->next;
+		x->next = list;
+		list = x;
+	}
+	for (; list; list = next) {
+		next = list->next;
+		list->arrived(list);
+	}
+}
+
 /* Under load the engine wakes us after each step; its tokens are then taken
  * together every few milliseconds, which costs a fraction per token. */
 static void on_wake(uv_async_t *async)
@@ -70,6 +97,7 @@ static void on_wake(uv_async_t *async)
 	struct api *a = async->data;
 	uint64_t now = uv_now(a->loop);
 
+	take_arrivals(a);
 	if (!a->backend.engine || uv_is_active((uv_handle_t *)&a->coalesce))
 		return;
 	if (a->n_streams > FEW_STREAMS && now - a->polled < COALESCE_MS) {
@@ -82,7 +110,10 @@ static void on_wake(uv_async_t *async)
 
 static void on_heartbeat(uv_timer_t *timer)
 {
-	sample_heartbeat(timer->data);
+	struct api *a = timer->data;
+
+	sample_heartbeat(a);
+	streams_sweep(&a->streams, uv_now(a->loop));
 }
 
 static int check_origins(const struct api_options *o, struct error *err)
@@ -118,6 +149,8 @@ static int open_router(struct api *a, struct error *err)
 
 static void api_free(struct api *a)
 {
+	streams_release(&a->streams);
+	free(a->keys);
 	metrics_close(a->metrics);
 	free(a->measures);
 	free((void *)a->router.tables);
@@ -136,6 +169,14 @@ int api_open(struct api **out, uv_loop_t *loop, const struct api_options *o,
 		return error_set_memory(err, "api", sizeof(*a));
 	a->loop = loop;
 	a->o = *o;
+	a->streams.max = o->stream_buffer;
+	a->streams.max_total = o->streams_buffer;
+	a->streams.ttl = o->streams_ttl;
+	a->keys = calloc(1, sizeof(*a->keys));
+	if (!a->keys) {
+		api_free(a);
+		return error_set_memory(err, "api", sizeof(*a->keys));
+	}
 	if (open_router(a, err) < 0 || measures_open(a, err) < 0 ||
 		workers_open(&a->workers, loop, o->workers, o->max_jobs, err) <
 			0) {

@@ -5,9 +5,19 @@
 #include "base/metrics.h"
 #include "http/api.h"
 #include "http/router.h"
+#include "http/streams.h"
 
+#include <stdatomic.h>
+
+struct idempotents;
 struct sample;
 struct measures_rows;
+
+/* What another thread hands to the loop. */
+struct arrival {
+	struct arrival *next;
+	void (*arrived)(struct arrival *x); /* on the loop */
+};
 
 struct api {
 	uv_loop_t *loop;
@@ -22,7 +32,10 @@ struct api {
 	struct api_backend backend;  /* all set once ready */
 	bool ready, draining;
 	struct sample *samples; /* list of all that are at work */
-	size_t n_samples, n_streams, n_calls;
+	size_t n_samples, n_streams, n_calls, n_detached;
+	struct streams streams;
+	struct idempotents *keys; /* owned */
+	_Atomic(struct arrival *) arrivals;
 	uv_async_t wake;
 	uv_timer_t coalesce, heartbeat;
 	uint64_t polled; /* loop time of the last look at the engine, ms */
@@ -34,11 +47,13 @@ struct api {
 };
 
 /* One table of rows per routes_*.c. */
-extern const struct route_table routes_sample, routes_sessions, routes_models,
-	routes_status;
+extern const struct route_table routes_sample, routes_streams, routes_sessions,
+	routes_models, routes_status;
 
 /* False when the request was refused, with the reason: loading or draining. */
 bool api_admit(struct api *a, struct exchange *x);
+/* arrived is called soon. Any thread; the order is kept. */
+void api_arrive(struct api *a, struct arrival *x);
 /* Why /readyz is not ready, or NULL. */
 const char *api_unready(const struct api *a);
 /* A commit failed, or (err NULL) succeeded. */
@@ -62,6 +77,10 @@ enum measure {
 	MEASURE_PROMPT_TOKENS,
 	MEASURE_GENERATED_TOKENS,
 	MEASURE_REJECTED,
+	MEASURE_STREAMS_BYTES,
+	MEASURE_STREAMS_DETACHED,
+	MEASURE_STREAMS_RESUMED,
+	MEASURE_REPLAYED,
 	MEASURE_SESSIONS,
 	MEASURE_MODELS,
 	MEASURE_READY,

@@ -110,6 +110,7 @@ static size_t end_record(struct generate_request *r,
 				? RECORD_CANCELLED
 				: RECORD_ENDED;
 	record->finish = (int)r->finish;
+	record->end = end->position;
 	record->kept = end->position - begin->position - r->prompt.len;
 	if (record_encode(record, begin, out, &err) < 0) {
 		log_warn("a stream's record is not stored", log_fault(&err));

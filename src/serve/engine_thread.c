@@ -169,8 +169,8 @@ static void run_out(struct sequence *s)
 {
 	struct generate_request *r = s->request;
 
-	r->commits = r->session && !sequence_prompt_left(s) &&
-		     s->drawn >= r->floor;
+	r->commits =
+		r->session && !sequence_prompt_left(s) && s->drawn >= r->floor;
 	sequence_finish(s, GENERATE_DEADLINE);
 }
 

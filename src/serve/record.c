@@ -56,13 +56,14 @@ static char *encode_fields(const struct request_record *r, size_t state_len)
 	json_t *json;
 
 	json = json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:i, "
-			 "s:i, s:I, s:I, s:I}",
+			 "s:i, s:I, s:I, s:I, s:I}",
 		"v", VERSION, "id", r->id, "session", r->session, "model",
 		r->model, "system", r->system, "start", (json_int_t)r->start,
 		"seed", (json_int_t)r->seed, "created", (json_int_t)r->created,
 		"ttl", (json_int_t)r->ttl, "phase", (int)r->phase, "finish",
-		r->finish, "kept", (json_int_t)r->kept, "body",
-		(json_int_t)r->body_len, "state", (json_int_t)state_len);
+		r->finish, "kept", (json_int_t)r->kept, "end",
+		(json_int_t)r->end, "body", (json_int_t)r->body_len, "state",
+		(json_int_t)state_len);
 	text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 	json_decref(json);
 	return text;
@@ -115,21 +116,22 @@ static int take_fields(
 	const json_t *json, struct request_record *r, size_t *state_len)
 {
 	const char *id, *session, *model, *system;
-	json_int_t start, seed, kept, body, state, created, ttl;
+	json_int_t start, seed, kept, end, body, state, created, ttl;
 	int phase;
 
 	if (json_unpack((json_t *)json,
 		    "{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:i, s:I, "
-		    "s:I, s:I}",
+		    "s:I, s:I, s:I}",
 		    "id", &id, "session", &session, "model", &model, "system",
 		    &system, "start", &start, "seed", &seed, "created",
 		    &created, "ttl", &ttl, "phase", &phase, "finish",
-		    &r->finish, "kept", &kept, "body", &body, "state",
-		    &state) < 0)
+		    &r->finish, "kept", &kept, "end", &end, "body", &body,
+		    "state", &state) < 0)
 		return -1;
 	r->start = (uint64_t)start;
 	r->seed = (uint64_t)seed;
 	r->kept = (uint64_t)kept;
+	r->end = (uint64_t)end;
 	r->created = created;
 	r->ttl = ttl;
 	r->phase = (enum record_phase)phase;
@@ -221,9 +223,9 @@ static void on_stored(void *arg, const struct error *err)
 }
 
 int record_post(struct sessions *s, const struct request_record *r, int64_t ms,
-	struct error *err)
+	const struct store_change *with, struct error *err)
 {
-	struct store_change c = { .expires = store_now() + ms };
+	struct store_change c[2] = { { .expires = store_now() + ms } };
 	char key[STORE_KEY_MAX + 1];
 	struct buf b;
 	int result;
@@ -231,23 +233,29 @@ int record_post(struct sessions *s, const struct request_record *r, int64_t ms,
 	record_key(r->id, key);
 	buf_init(&b, RECORD_MAX);
 	result = record_encode(r, NULL, &b, err);
-	c.key = key;
-	c.value = b.data;
-	c.len = b.len;
+	c[0].key = key;
+	c[0].value = b.data;
+	c[0].len = b.len;
+	if (with)
+		c[1] = *with;
 	if (!result)
-		result = sessions_keep(s, &c, 1, on_stored, NULL, err);
+		result =
+			sessions_keep(s, c, with ? 2 : 1, on_stored, NULL, err);
 	buf_release(&b);
 	return result;
 }
 
-void record_drop(struct sessions *s, const char *id)
+void record_drop(
+	struct sessions *s, const char *id, const struct store_change *with)
 {
-	struct store_change c = { .expires = STORE_NEVER };
+	struct store_change c[2] = { { .expires = STORE_NEVER } };
 	char key[STORE_KEY_MAX + 1];
 
 	record_key(id, key);
-	c.key = key;
-	sessions_keep(s, &c, 1, on_stored, NULL, NULL);
+	c[0].key = key;
+	if (with)
+		c[1] = *with;
+	sessions_keep(s, c, with ? 2 : 1, on_stored, NULL, NULL);
 }
 
 int record_read(struct sessions *s, const char *id, struct request_record **r,
