@@ -268,7 +268,7 @@ fuzz-run: $(FUZZERS)
 	done
 
 .PHONY: bench
-bench: deps-test ## benchmarks, as JSON lines (ARGS="kernels train memory")
+bench: deps-test ## benchmarks, as JSON lines (ARGS="kernels train memory durable")
 	$(AGAIN) $(EXE) $(BENCHES)
 	@UNROLLD_EXE=$(abspath $(EXE)) BENCH_PROGRAMS=$(abspath $(B)/tests/bench) \
 		tests/bench/run.sh $(ARGS)

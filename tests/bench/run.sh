@@ -1,5 +1,5 @@
 #!/bin/bash
-# Usage: run.sh [SECTION...]: kernels, train, memory (all of them by default).
+# Usage: run.sh [SECTION...]: kernels, train, memory, durable (all by default).
 # Prints JSON lines. Rivals are run in the same call, turn about with ours, and
 # what counts is the ratio of medians: the machine's mood is then the same for
 # both. Settings, from the environment:
@@ -51,7 +51,7 @@ ratio() {
 	echo "bench: no $UNROLLD_EXE: build it first, or use 'make bench'" >&2
 	exit 1
 }
-[ $# -gt 0 ] || set -- kernels train memory
+[ $# -gt 0 ] || set -- kernels train memory durable
 for section in "$@"; do
 	[ -f "$here/$section.bash" ] || {
 		echo "bench: no section '$section', expected" \
