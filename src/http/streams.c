@@ -106,12 +106,19 @@ static struct stream_mark *mark_at(const struct stream *s, size_t i)
 	return (struct stream_mark *)s->marks.data + i;
 }
 
+/* What stays when mark i and all before it go. */
+static size_t weight_after(const struct stream *s, size_t i)
+{
+	return s->log.len - mark_at(s, i)->end +
+	       (n_marks(s) - i - 1) * sizeof(struct stream_mark);
+}
+
 /* Keep the newest `room` bytes at most, from a frame's end on. */
 static void trim(struct streams *t, struct stream *s, size_t room)
 {
 	size_t n = n_marks(s), drop = 0, bytes;
 
-	while (drop < n && s->log.len - mark_at(s, drop)->end > room)
+	while (drop < n && weight_after(s, drop) > room)
 		drop++;
 	t->bytes -= weight(s);
 	s->from_start = false;
