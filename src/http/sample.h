@@ -86,7 +86,8 @@ struct sample {
 	struct arrival granted;
 	struct session *held; /* not its request's yet */
 	struct sample_timer *timer;
-	bool in_line; /* for the session */
+	bool in_line;  /* for the session */
+	bool replayed; /* and its client told so */
 	struct sample_resume resume;
 
 	/* An answer that is stored before it is sent; then it goes out. */

@@ -452,19 +452,36 @@ static void replay_body(struct sample *s)
 	sample_free(s);
 }
 
+static void tell_replayed(struct sample *s)
+{
+	if (!s->replayed)
+		exchange_add_header(s->x, IDEMPOTENT_REPLAYED, "true");
+	s->replayed = true;
+}
+
+/* Hand the client over to a stream that is at hand; true: s is gone. */
+static bool hand_over(struct sample *s, const char *stream)
+{
+	struct exchange *x = s->x;
+
+	sample_detach(s);
+	if (sample_serve(s->api, x, stream, NULL)) {
+		sample_free(s);
+		return true;
+	}
+	s->x = x;
+	exchange_attach(x, &sample_exchange_ops, s);
+	return false;
+}
+
 static void replay_stream(struct sample *s)
 {
 	char id[RECORD_ID_MAX + 1];
-	struct exchange *x = s->x;
 
 	snprintf(id, sizeof(id), "%s",
 		s->answer.body.data ? s->answer.body.data : "");
-	if (x && sample_serve(s->api, x, id, NULL)) {
-		s->x = NULL;
-		sample_free(s);
-		return;
-	}
-	sample_resume(s, id, NULL);
+	if (!hand_over(s, id))
+		sample_resume(s, id, NULL);
 }
 
 static void looked_up(struct worker_job *job)
@@ -484,7 +501,7 @@ static void looked_up(struct worker_job *job)
 		return;
 	}
 	metrics_add(s->api->metrics, MEASURE_REPLAYED, 0, 1);
-	exchange_add_header(s->x, IDEMPOTENT_REPLAYED, "true");
+	tell_replayed(s);
 	if (s->answer.is_stream)
 		replay_stream(s);
 	else
@@ -516,17 +533,10 @@ static struct sample *abandoned(struct sample *s)
 /* Goes on without its client, who is here again. */
 static bool rejoin(struct sample *s, const struct sample *other)
 {
-	struct exchange *x = s->x;
-
 	if (!other->detached || !other->stream)
 		return false;
-	exchange_add_header(x, IDEMPOTENT_REPLAYED, "true");
-	if (!sample_serve(s->api, x, other->stream_id, NULL))
-		return false;
-	s->x = NULL;
-	s->key.key[0] = '\0';
-	sample_free(s);
-	return true;
+	tell_replayed(s);
+	return hand_over(s, other->stream_id);
 }
 
 static void claim(struct sample *s)

@@ -26,9 +26,14 @@ serve() {
 	pid=$!
 	url=
 	for _ in {1..200}; do
-		url=$(grep -o 'http://[^ ]*' "$work/out" | head -1) && break
+		url=$(grep -o 'http://[^ ]*' "$work/out" | head -1 || true)
+		[ -z "$url" ] || break
 		sleep 0.05
 	done
+	[ -n "$url" ] || {
+		cat "$work/err" >&2
+		return 1
+	}
 	for ((i = 0; i < sessions; i++)); do
 		curl -sSf -o /dev/null -H 'Content-Type: application/json' \
 			-d "{\"id\": \"s$i\", \"seed\": $i}" "$url/v1/sessions"
