@@ -148,11 +148,8 @@ static void sample(
 		return;
 	}
 	s = sample_new(a, x);
-	if (!s) {
-		error_set_memory(&err, "request", sizeof(*s));
-		reply_error(x, &err);
+	if (!s)
 		return;
-	}
 	s->key = key;
 	exchange_take_body(x, &s->body);
 	sample_start(s);

@@ -69,12 +69,8 @@ static void get_stream(
 	if (sample_serve(a, x, id, named))
 		return;
 	s = sample_new(a, x);
-	if (!s) {
-		error_set_memory(&err, "request", sizeof(*s));
-		reply_error(x, &err);
-		return;
-	}
-	sample_resume(s, id, named);
+	if (s)
+		sample_resume(s, id, named);
 }
 
 static const struct route rows[] = {

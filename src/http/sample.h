@@ -124,6 +124,7 @@ struct sample_mark {
 };
 
 /* sample_open.c: from a body, or what is resumed, to a running generation. */
+/* NULL: x has got an error. */
 struct sample *sample_new(struct api *a, struct exchange *x);
 void sample_start(struct sample *s);
 /* The generation's options from the parameters; into s->request. */

@@ -617,9 +617,13 @@ void sample_start(struct sample *s)
 struct sample *sample_new(struct api *a, struct exchange *x)
 {
 	struct sample *s = calloc(1, sizeof(*s));
+	struct error err;
 
-	if (!s)
+	if (!s) {
+		error_set_memory(&err, "request", sizeof(*s));
+		reply_error(x, &err);
 		return NULL;
+	}
 	s->api = a;
 	s->x = x;
 	s->created = time(NULL);

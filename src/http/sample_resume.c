@@ -304,6 +304,7 @@ static int open_resumed(struct sample *s, struct error *err)
 /* A worker's. */
 static int read_record(struct sample *s, struct error *err)
 {
+	struct request_record *record = NULL;
 	struct sample_resume *r = &s->resume;
 
 	record_free(r->record);
@@ -311,8 +312,11 @@ static int read_record(struct sample *s, struct error *err)
 		session_state_release(&r->state);
 	r->record = NULL;
 	r->has_state = false;
-	return record_read(s->api->backend.sessions, s->stream_id, &r->record,
-		&r->state, &r->has_state, err);
+	if (record_read(s->api->backend.sessions, s->stream_id, &record,
+		    &r->state, &r->has_state, err) < 0)
+		return -1;
+	r->record = record;
+	return 0;
 }
 
 /* A worker's: the session is held, and who held it before has stored what it

@@ -90,10 +90,24 @@ void streams_release(struct streams *t)
 			streams_forget(t, t->buckets[i]);
 }
 
+static void forget_oldest(struct streams *t)
+{
+	struct stream *s = t->oldest;
+
+	t->oldest = s->newer;
+	if (t->oldest)
+		t->oldest->older = NULL;
+	else
+		t->newest = NULL;
+	s->newer = NULL;
+	s->over = false;
+	streams_forget(t, s);
+}
+
 void streams_sweep(struct streams *t, uint64_t now)
 {
 	while (t->oldest && t->oldest->until <= now)
-		streams_forget(t, t->oldest);
+		forget_oldest(t);
 }
 
 static size_t n_marks(const struct stream *s)
@@ -160,7 +174,7 @@ void stream_log(struct streams *t, struct stream *s, const char *bytes,
 	if (weight(s) > t->max)
 		trim(t, s, t->max / 2);
 	while (t->bytes > t->max_total && t->oldest)
-		streams_forget(t, t->oldest);
+		forget_oldest(t);
 	if (t->bytes > t->max_total)
 		trim(t, s, 0);
 }

@@ -19,10 +19,11 @@ done >"$work/streams"
 
 # serve STORE: sets pid and url.
 serve() {
+	: >"$work/out"
 	"$UNROLLD_EXE" serve --http.port 0 --sessions.store "$1" \
 		--sessions.path "$work/sessions.$RANDOM.db" \
 		--engine.weights "${WEIGHTS:-int8}" \
-		--log.level warning >"$work/out" 2>"$work/err" &
+		--log.level warn >"$work/out" 2>"$work/err" &
 	pid=$!
 	url=
 	for _ in {1..200}; do
