@@ -420,14 +420,24 @@ void sample_heartbeat(struct api *a)
 		}
 }
 
+/* Who is refused gives way to others, which may end them, too: so the list is
+ * looked at afresh after each. */
+static struct sample *next_to_stop(struct api *a)
+{
+	struct sample *s = a->samples;
+
+	while (s && s->stopping)
+		s = s->next;
+	return s;
+}
+
 void sample_cancel_all(struct api *a)
 {
-	struct sample *s, *next;
+	struct sample *s;
 	struct error err;
 
 	error_set(&err, ERROR_UNAVAILABLE, SAMPLE_STOPPED);
-	for (s = a->samples; s; s = next) {
-		next = s->next;
+	while ((s = next_to_stop(a))) {
 		s->stopping = true;
 		if (sample_leave_line(s))
 			sample_refuse(s, &err);

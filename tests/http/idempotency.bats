@@ -125,7 +125,7 @@ position() {
 	post /sample "{\"session\": \"b\", \"length\": $long}"
 	expect "$text" "$(field .text | sha256sum)"
 	# With `continue` the first one's answer is waited for.
-	json="{\"session\": \"a\", \"length\": $long, \"on_disconnect\": \"continue\"}"
+	json="{\"session\": \"a\", \"length\": $long, \"on_disconnect\": \"continue\", \"wait_ms\": 25000}"
 	leave 0.2 k2 "$json"
 	keyed k2 "$json"
 	expect "$status" 200
