@@ -35,9 +35,11 @@ struct scheduler_limits {
 
 /* --- waiting ----------------------------------------------------------- */
 
-/* Whether one more may wait, when so many do: of all, and of its client. */
-bool scheduler_accepts(
-	const struct scheduler_limits *l, size_t queued, size_t of_client);
+/* Whether one more may come, when so many wait: of all, and of its client.
+ * `room`: it and all before it find a slot as soon as its engine looks, so that
+ * it doesn't wait for anybody. */
+bool scheduler_accepts(const struct scheduler_limits *l, size_t queued,
+	size_t of_client, bool room);
 
 /* Seconds, 1 to 60, after which who was refused may ask again: when all that
  * wait now will have left, if they leave as the last `left` did in `ns`. */

@@ -233,8 +233,8 @@ int bench_run(const struct parameters *p, const struct bench_request *r,
 		rc = start_all(&b, r->threads, err);
 	result->bytes = model_step_bytes(b.model);
 	/* Idle threads take their share of a lone sequence's weights. */
-	if (r->batch < r->threads && model_outgrows_cache(b.model))
-		result->bytes /= r->threads / r->batch;
+	if (r->threads > r->batch && model_outgrows_cache(b.model))
+		result->bytes = result->bytes * r->batch / r->threads;
 	for (unsigned i = 0; b.workers && i < r->threads; i++) {
 		struct worker *w = &b.workers[i];
 

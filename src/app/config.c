@@ -307,6 +307,11 @@ uint64_t config_drain_ms(const struct config *c)
 	return c->values->drain_timeout;
 }
 
+bool config_realtime(const struct config *c)
+{
+	return c->values->realtime;
+}
+
 bool config_allow_anonymous(const struct config *c)
 {
 	return c->values->allow_anonymous;

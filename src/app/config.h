@@ -47,6 +47,7 @@ void config_store_options(const struct config *c, struct store_options *o);
 void config_store_writer(
 	const struct config *c, struct store_writer_options *o);
 uint64_t config_drain_ms(const struct config *c);
+bool config_realtime(const struct config *c);
 bool config_allow_anonymous(const struct config *c);
 
 #endif

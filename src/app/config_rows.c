@@ -150,6 +150,13 @@ const struct option config_rows[] = {
 		.min = "100ms",
 		.max = "1h",
 		.help = "Time between comments on a silent stream" },
+	{ .name = "http.realtime",
+		.type = OPTION_BOOL,
+		AT(realtime),
+		.value = "true",
+		.help = "Real-time priority (SCHED_RR) for the thread that "
+			"answers, where the system permits: otherwise it "
+			"waits for a core while all of them generate" },
 	{ .name = "http.drain_timeout",
 		.type = OPTION_DURATION,
 		AT(drain_timeout),

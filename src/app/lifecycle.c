@@ -11,9 +11,11 @@
 #include "app/cmd.h"
 #include "math/gemm.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -389,6 +391,22 @@ static int start(struct daemon *d, struct error *err)
 	return 0;
 }
 
+/* The loop works for moments only, but with all cores busy generating it would
+ * wait for one, and every answer with it. Threads that it starts are as usual
+ * again. */
+static void run_first(const struct config *c)
+{
+	const struct sched_param first = {
+		.sched_priority = sched_get_priority_min(SCHED_RR)
+	};
+
+	if (config_realtime(c) &&
+		sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &first))
+		log_info("no real-time priority for the loop: answers may wait "
+			 "for a core",
+			log_text("reason", strerror(errno)));
+}
+
 int lifecycle_run(
 	const struct config *c, const struct lifecycle_arguments *arguments)
 {
@@ -403,6 +421,7 @@ int lifecycle_run(
 		complain(&err);
 		return CMD_FAILED;
 	}
+	run_first(c);
 	uv_loop_init(&d.loop);
 	if (start(&d, &err) < 0) {
 		complain(&err);

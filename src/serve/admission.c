@@ -29,8 +29,8 @@ static int refuse(struct admission *a, const struct scheduler_limits *l,
 }
 
 int admission_enter(struct admission *a, const struct scheduler_limits *l,
-	uint64_t id, enum scheduler_priority priority, uint32_t *client,
-	struct error *err)
+	uint64_t id, enum scheduler_priority priority, bool room,
+	uint32_t *client, struct error *err)
 {
 	int64_t now = monotonic_ns();
 	struct client *k;
@@ -44,7 +44,7 @@ int admission_enter(struct admission *a, const struct scheduler_limits *l,
 	rc = clients_find(&a->clients, id, client, err);
 	if (rc == 0) {
 		k = &a->clients.list[*client];
-		if (scheduler_accepts(l, a->queued, k->waiting)) {
+		if (scheduler_accepts(l, a->queued, k->waiting, room)) {
 			a->queued++;
 			k->waiting++;
 			atomic_fetch_add(&a->waiting[priority], 1);

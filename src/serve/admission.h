@@ -28,10 +28,11 @@ struct admission {
 void admission_init(struct admission *a);
 void admission_release(struct admission *a);
 
-/* One more waits, and `client` (an index) is whose. ERROR_OVERLOADED. */
+/* One more waits, and `client` (an index) is whose; `room` as in
+ * scheduler_accepts. ERROR_OVERLOADED. */
 int admission_enter(struct admission *a, const struct scheduler_limits *l,
-	uint64_t id, enum scheduler_priority priority, uint32_t *client,
-	struct error *err);
+	uint64_t id, enum scheduler_priority priority, bool room,
+	uint32_t *client, struct error *err);
 /* One waits no more. */
 void admission_leave(
 	struct admission *a, uint32_t client, enum scheduler_priority priority);

@@ -118,7 +118,7 @@ static int thread_init(
 		!t->states || !t->logits || !t->rows)
 		return error_set_memory(
 			err, "engine slots", l->slots * sizeof(*t->slots));
-	return queue_open(&t->inbox, l->queue, kick_thread, t, err);
+	return queue_open(&t->inbox, l->queue + l->slots, kick_thread, t, err);
 }
 
 static int start_threads(struct engine *e, struct error *err)
@@ -217,6 +217,7 @@ int engine_submit(
 	struct engine *e, struct generate_request *r, struct error *err)
 {
 	struct engine_thread *t = place(e);
+	bool room;
 
 	if (atomic_load(&e->draining))
 		return error_set(
@@ -225,8 +226,9 @@ int engine_submit(
 		return error_set_param(err, ERROR_INVALID, "n",
 			"n is %u, but an engine has only %zu slots", r->n,
 			e->limits.slots);
+	room = atomic_load(&t->load) + r->n <= e->limits.slots;
 	if (admission_enter(&e->admission, &e->limits, r->client, r->priority,
-		    &r->admitted, err) < 0)
+		    room, &r->admitted, err) < 0)
 		return -1;
 	r->engine = e;
 	r->thread = t;
@@ -238,7 +240,8 @@ int engine_submit(
 	atomic_fetch_add(&t->load, r->weight);
 	if (queue_push(t->inbox, r) == 0)
 		return 0;
-	/* An inbox takes as many as may wait, so this is for form's sake. */
+	/* An inbox takes as many as may wait and as find a slot at once: this
+	 * is for form's sake. */
 	admission_leave(&e->admission, r->admitted, r->priority);
 	r->submitted_ok = false;
 	atomic_fetch_sub(&t->load, r->weight);

@@ -7,9 +7,11 @@
 #define PROMPT_WEIGHT 4096
 #define MAX_PROMPT_WEIGHT 16
 
-bool scheduler_accepts(
-	const struct scheduler_limits *l, size_t queued, size_t of_client)
+bool scheduler_accepts(const struct scheduler_limits *l, size_t queued,
+	size_t of_client, bool room)
 {
+	if (room)
+		return true;
 	return queued < l->queue &&
 	       (!l->queue_per_client || of_client < l->queue_per_client);
 }

@@ -1,6 +1,6 @@
 # The daemon under load on 127.0.0.1, each figure beside its target. Daemon and
 # generator share the processors: what each used stands in every line.
-#   WEIGHTS   of the model ("f32 int8")
+#   WEIGHTS   of the model ("bf16 int8 f32")
 need jq "Debian's jq"
 driver=$programs/bench_http
 [ -x "$driver" ] || skip "no $driver: use 'make bench'"
@@ -125,7 +125,7 @@ section_of() {
 	leave
 }
 
-for weights in ${WEIGHTS:-f32 int8}; do
+for weights in ${WEIGHTS:-bf16 int8 f32}; do
 	if [ "$weights" = f32 ]; then
 		section_of f32 1000 200
 	else

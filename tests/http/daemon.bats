@@ -149,6 +149,26 @@ setup_file() {
 	expect "$(field '[.data[].id] | join(" ")')" tiny
 }
 
+# policy TASK: its scheduling policy, of /proc (2 is SCHED_RR).
+policy() {
+	sed 's/.*) //' "/proc/$pid/task/$1/stat" | cut -d' ' -f39
+}
+
+@test "the loop goes first where it may, and nobody else" {
+	local task
+
+	start
+	[ "$(policy "$pid")" = 2 ] ||
+		grep -q 'no real-time priority' "$BATS_TEST_TMPDIR/err"
+	for task in "/proc/$pid/task"/*; do
+		task=${task##*/}
+		[ "$task" = "$pid" ] || expect "$(policy "$task")" 0
+	done
+	stop
+	start --http.realtime=false
+	expect "$(policy "$pid")" 0
+}
+
 @test "a model's own weight type" {
 	cp -r "$BATS_FILE_TMPDIR/models" "$BATS_TEST_TMPDIR/models"
 	cp "$BATS_TEST_TMPDIR/models/tiny.safetensors" \

@@ -27,11 +27,13 @@ static void test_the_queue_is_bounded(void **state)
 {
 	struct scheduler_limits l = limits;
 
-	assert_true(scheduler_accepts(&l, 2, 2));
-	assert_false(scheduler_accepts(&l, 3, 0));
+	assert_true(scheduler_accepts(&l, 2, 2, false));
+	assert_false(scheduler_accepts(&l, 3, 0, false));
 	l.queue_per_client = 2;
-	assert_true(scheduler_accepts(&l, 2, 1));
-	assert_false(scheduler_accepts(&l, 2, 2));
+	assert_true(scheduler_accepts(&l, 2, 1, false));
+	assert_false(scheduler_accepts(&l, 2, 2, false));
+	/* Who finds a slot at once waits for nobody. */
+	assert_true(scheduler_accepts(&l, 3, 3, true));
 }
 
 static void test_retry_after_follows_the_drain(void **state)

@@ -383,6 +383,30 @@ static void test_a_chunk_ends_when_somebody_comes(void **state)
 	fixture_release(&f);
 }
 
+/* However many come at once: who finds a free slot does not wait. */
+static void test_free_slots_are_no_queue(void **state)
+{
+	struct fixture_options o = {
+		.slots = 40, .queue = 2, .queue_per_client = 1
+	};
+	struct generate_options g = fixture_request("short", 20, 1);
+	struct engine_stats stats;
+	struct outcome out[40];
+	struct fixture f;
+
+	fixture_init(&f, &o);
+	for (int i = 0; i < 40; i++) {
+		outcome_init(&out[i]);
+		fixture_submit(&f, &g, &out[i]);
+	}
+	fixture_until(&f, out, 40);
+	engine_stats(f.engine, &stats);
+	assert_int_equal(stats.rejected, 0);
+	for (int i = 0; i < 40; i++)
+		outcome_release(&out[i]);
+	fixture_release(&f);
+}
+
 static void test_a_client_cannot_fill_the_queue(void **state)
 {
 	struct fixture_options o = {
@@ -533,6 +557,7 @@ int main(void)
 		cmocka_unit_test(test_a_thousand_streams_share_evenly),
 		cmocka_unit_test(test_bulk_gets_its_eighth),
 		cmocka_unit_test(test_a_chunk_ends_when_somebody_comes),
+		cmocka_unit_test(test_free_slots_are_no_queue),
 		cmocka_unit_test(test_a_client_cannot_fill_the_queue),
 		cmocka_unit_test(test_company_changes_no_text),
 	};
