@@ -28,7 +28,7 @@ struct cell_step {
 			  * in; backward: its gradient out. Else NULL */
 	size_t ld_gates; /* of gates and product */
 	real *saved;	 /* [m, saved * hidden], stride saved * hidden: written
-			  * by forward for backward; NULL when only inferring */
+			  * by forward for backward; NULL where saved is 0 */
 	const real *before[CELL_MAX_STATES]; /* [m, hidden] state at t - 1 */
 	real *after[CELL_MAX_STATES];	     /* [m, hidden] state at t */
 	size_t ld_state;		     /* of before and after */

@@ -162,7 +162,7 @@ static size_t state_at(const struct model *m, size_t layer)
 	return layer * m->cell->states * m->arch.hidden;
 }
 
-/* p's x is o: row i is what row(b, i) says. */
+/* Row i of o, in the form that the weights take. */
 static void take_row(const struct batch *b, const struct operand *o, size_t i,
 	const real *row, size_t k, float scale)
 {
@@ -343,13 +343,19 @@ static void output(const struct batch *b, real *const *logits)
 	const size_t h = m->arch.hidden, v = m->arch.vocab;
 	const real *top = s->above[(m->arch.layers - 1) % 2];
 	const bool direct = side_by_side(b, logits);
-	struct product p = product_of(b, &m->output, &s->input, NULL);
+	struct product p =
+		product_of(b, &m->output, &s->input, direct ? top : NULL);
 	size_t wanted = 0;
 
-	for (size_t i = 0; i < b->n; i++)
-		if (logits[i])
-			take_row(b, &s->input, wanted++, top + i * h, h,
+	for (size_t i = 0; i < b->n; i++) {
+		if (!logits[i])
+			continue;
+		/* Where all rows are wanted, reals are read where they lie. */
+		if (!direct || p.rounded)
+			take_row(b, &s->input, wanted, top + i * h, h,
 				SCALE_OF_H);
+		wanted++;
+	}
 	if (!wanted)
 		return;
 	p.m = wanted;

@@ -62,8 +62,6 @@ static void forward(const struct cell_step *s)
 
 			vr_put(h1, activate(&u), j, n);
 			vr_put(c1, u.c, j, n);
-			if (!s->saved)
-				continue;
 			vr_put(g, u.in, j, n);
 			vr_put(g + n, u.forget, j, n);
 			vr_put(g + 2 * n, u.cell, j, n);
