@@ -13,6 +13,7 @@ enum error_code {
 	ERROR_INVALID,	     /* an argument, field or option is wrong */
 	ERROR_NOT_FOUND,     /* no such model, session, file, … */
 	ERROR_CONFLICT,	     /* busy, or not at the expected position */
+	ERROR_GONE,	     /* was there once, and can't come back */
 	ERROR_TOO_LARGE,     /* over a stated limit */
 	ERROR_UNPROCESSABLE, /* well formed but meaningless: unknown tokens */
 	ERROR_OVERLOADED,    /* a bounded queue is full: try later */

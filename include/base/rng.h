@@ -36,4 +36,8 @@ void rng_normal(const struct philox *block, double out[2]);
 /* 64 bits from the operating system, for a seed nobody named. */
 uint64_t rng_entropy(void);
 
+/* A name that nobody guesses: 128 such bits as base32 digits (a-z, 2-7). */
+#define RNG_NAME 26
+void rng_name(char name[RNG_NAME + 1]);
+
 #endif

@@ -36,6 +36,11 @@ struct api_options {
 	uint64_t heartbeat;	/* ms between comments on an idle stream */
 	uint64_t queue_timeout; /* ms that a request may wait for a slot */
 	uint64_t run_timeout;	/* ms that one may run; 0 = any */
+	uint64_t streams_ttl;	/* ms that a stream may be resumed; 0 = never */
+	size_t stream_buffer;	/* bytes of sent events kept of a stream */
+	size_t streams_buffer;	/* of all */
+	unsigned max_detached;	/* generations without their client */
+	uint64_t idempotency_ttl; /* ms that an answer is kept for its key */
 	unsigned workers;
 	size_t max_jobs; /* for the workers, at once */
 };

@@ -11,6 +11,10 @@
 
 /* Status 200 and the headers that keep proxies from buffering. */
 void stream_begin(struct exchange *x);
+/* Append a frame to b: `id: ID`, when id is not NULL, and `data: {json}`. Takes
+ * the reference. -1 when memory ran out. */
+int stream_format(struct buf *b, const char *id, json_t *json);
+#define STREAM_DONE "data: [DONE]\n\n"
 /* `id: ID`, when id is not NULL, and `data: {json}`. Takes the reference. -1
  * when the client lags too far behind, or memory ran out. */
 int stream_event(struct exchange *x, const char *id, json_t *json);

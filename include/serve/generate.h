@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "nn/sampler.h"
+#include "serve/record.h"
 #include "serve/registry.h"
 #include "serve/scheduler.h"
 #include "serve/session.h"
@@ -55,6 +56,20 @@ struct generate_options {
 	uint64_t client;     /* who asks: shares are even among clients */
 	enum scheduler_priority priority;
 	void *user; /* the caller's own */
+	/* Without a session: a timeline's state to go on from, as a session
+	 * would but without storing anything; copied. And the name of its
+	 * session, to be shown. Or NULL. */
+	const struct session_state *start;
+	const char *timeline;
+	/* Completed, and stored with the session; NULL or the request's own
+	 * once it is opened. */
+	struct request_record *record;
+	/* Tokens of the completion that the session already stands at: the
+	 * handle's state is from before them. A cancel never goes back. */
+	uint64_t floor;
+	/* The reader has something to store with the session: GENERATE_SETTLED
+	 * comes when nothing but the commit is left, if there is to be one. */
+	bool settles;
 };
 
 /* Sampler defaults, length 200, n 1, everything else zero. */
@@ -73,6 +88,7 @@ const char *generate_finish_name(enum generate_finish f);
 enum generate_event_type {
 	GENERATE_TOKEN,	     /* a token was drawn */
 	GENERATE_CHOICE_END, /* text held back till now, finish */
+	GENERATE_SETTLED,    /* call generate_commit now; see `settles` */
 	GENERATE_ENDED,	     /* the last event: see generate_result */
 };
 
@@ -154,13 +170,27 @@ const struct generate_event *generate_next(struct generate_request *r);
  */
 void generate_cancel(struct generate_request *r, uint64_t kept);
 
+/* The same where the client has the events of `sent` tokens, of which `kept`
+ * are settled: the record tells of both. */
+void generate_cancel_sent(
+	struct generate_request *r, uint64_t kept, uint64_t sent);
+
+/* After GENERATE_SETTLED was read, once, whether or not it was cancelled in
+ * between: the session's commit, with n changes (<= SESSION_MAX_WITH) in its
+ * transaction. ENDED follows. Reader only; engine_close waits for this. */
+void generate_commit(
+	struct generate_request *r, const struct store_change *with, size_t n);
+
 void *generate_user(const struct generate_request *r);
+/* Or NULL. Not to be touched between engine_submit and ENDED. */
+struct request_record *generate_record(struct generate_request *r);
 struct registry_entry *generate_model(const struct generate_request *r);
 /* The session's id, or NULL. Kept after the handle is gone. */
 const char *generate_session_id(const struct generate_request *r);
 uint64_t generate_seed(const struct generate_request *r);
 uint64_t generate_prompt_tokens(const struct generate_request *r);
-/* Whole after ENDED was read, not before. */
+/* Whole after ENDED was read (all but `committed` and its time after SETTLED),
+ * not before. */
 const struct generate_result *generate_result(const struct generate_request *r);
 
 #endif

@@ -250,15 +250,51 @@ int session_begin(struct sessions *s, struct registry *r, const char *id,
 	struct session **session, struct registry_entry **model,
 	struct error *err);
 
+/* Who stands in line for a busy session: the caller's memory until granted
+ * was called, or session_leave took it out. */
+struct session_wait {
+	/* The session is yours now: on the thread of whoever let go of it.
+	 * Must not block, nor let go of it at once. */
+	void (*granted)(struct session_wait *w);
+	struct session *session;   /* filled before granted */
+	struct session_wait *next; /* private */
+};
+
 /*
- * Store the handle's info and state, then let others have the session; the
- * handle is gone in any case. done comes exactly once: on the writer's thread
- * after COMMIT, or when relaxed or at once failing, before the return. Never
- * waits for the disk.
+ * The two halves of session_begin, for who would rather wait in line than get
+ * a conflict, and can't wait for the disk where it stands. session_hold does
+ * not read the store: 0 and *session (all but unread); or, with w, 1 when the
+ * session is busy: then in line, or with `first` in front of it. Without w busy
+ * is ERROR_CONFLICT. What session_begin_held refuses is still held.
  */
+int session_hold(struct sessions *s, const char *id, struct session_wait *w,
+	bool first, struct session **session, struct error *err);
+int session_begin_held(struct session *session, struct registry *r,
+	const char *model_name, uint64_t expected_position,
+	struct registry_entry **model, struct error *err);
+/* Out of the line. False: granted was called, or is about to be. */
+bool session_leave(struct sessions *s, const char *id, struct session_wait *w);
+
+/*
+ * Store the handle's info and state, and in the same transaction `with`
+ * (n_with <= SESSION_MAX_WITH), then let others have the session; the handle is
+ * gone in any case. done comes exactly once: on the writer's thread after
+ * COMMIT, or when relaxed or at once failing, before the return. Never waits
+ * for the disk.
+ */
+#define SESSION_MAX_WITH 4
 void session_commit(struct session *session, const char *kernels,
-	store_done_fn *done, void *arg);
+	const struct store_change *with, size_t n_with, store_done_fn *done,
+	void *arg);
 /* Let go of it as it was. */
 void session_abort(struct session *session);
+
+/* Changes beside sessions: records of requests, stored answers. As durable as
+ * sessions are: done as in session_commit, but only when 0 is returned. */
+int sessions_keep(struct sessions *s, const struct store_change *changes,
+	size_t n, store_done_fn *done, void *arg, struct error *err);
+/* Appends what is stored, or about to be. ERROR_NOT_FOUND. Reads the store. */
+int sessions_look_up(struct sessions *s, const char *key, struct buf *value,
+	struct error *err);
 
 #endif

@@ -227,6 +227,11 @@ void config_api(const struct config *c, struct api_options *o)
 		.heartbeat = v->heartbeat,
 		.queue_timeout = v->queue_timeout,
 		.run_timeout = v->run_timeout,
+		.streams_ttl = v->streams_ttl,
+		.stream_buffer = v->stream_buffer,
+		.streams_buffer = v->streams_buffer,
+		.max_detached = (unsigned)v->max_detached,
+		.idempotency_ttl = v->idempotency_ttl,
 		.workers = (unsigned)v->workers,
 		.max_jobs = v->max_jobs,
 	};

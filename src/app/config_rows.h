@@ -20,8 +20,9 @@ struct config_values {
 	char *sessions_path;
 	uint64_t sessions_max, sessions_max_bytes, sessions_max_per_owner;
 	uint64_t sessions_ttl, boundaries, resident, resident_bytes;
-	uint64_t max_pending;
+	uint64_t max_pending, idempotency_ttl;
 	int when_full, on_corruption;
+	uint64_t streams_ttl, stream_buffer, streams_buffer, max_detached;
 	uint64_t threads, slots, batch, chunk, queue, queue_per_client;
 	int log_level, log_format;
 };

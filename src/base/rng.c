@@ -66,3 +66,14 @@ uint64_t rng_entropy(void)
 	clock_gettime(CLOCK_REALTIME, &now);
 	return (uint64_t)now.tv_sec << 32 ^ (uint64_t)now.tv_nsec;
 }
+
+void rng_name(char name[RNG_NAME + 1])
+{
+	static const char digits[] = "abcdefghijklmnopqrstuvwxyz234567";
+	unsigned __int128 bits =
+		(unsigned __int128)rng_entropy() << 64 | rng_entropy();
+
+	for (int i = 0; i < RNG_NAME; i++, bits >>= 5)
+		name[i] = digits[bits & 31];
+	name[RNG_NAME] = '\0';
+}

@@ -1,6 +1,7 @@
 /* Only the loop thread comes here, but for api_wake. */
 #include "http/api_internal.h"
 #include "base/log.h"
+#include "http/idempotency.h"
 #include "http/origin.h"
 #include "http/reply.h"
 
@@ -14,8 +15,9 @@
 #define FAULT_MS 10000 /* that a failed commit keeps us unready */
 
 static const struct route_table *const tables[] = { &routes_sample,
-	&routes_session_move, &routes_sessions, &routes_session_fork,
-	&routes_session_branch, &routes_models, &routes_status };
+	&routes_streams, &routes_session_move, &routes_sessions,
+	&routes_session_fork, &routes_session_branch, &routes_models,
+	&routes_status };
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))
 
 static void begin(void *ctx, struct exchange *x)
@@ -66,6 +68,32 @@ static void poll_engine(struct api *a)
 	sample_poll(a);
 }
 
+void api_arrive(struct api *a, struct arrival *x)
+{
+	struct arrival *head = atomic_load(&a->arrivals);
+
+	do
+		x->next = head;
+	while (!atomic_compare_exchange_weak(&a->arrivals, &head, x));
+	eventfd_write(a->wake_fd, 1);
+}
+
+static void take_arrivals(struct api *a)
+{
+	struct arrival *x = atomic_exchange(&a->arrivals, NULL);
+	struct arrival *list = NULL, *next;
+
+	for (; x; x = next) { /* oldest first */
+		next = x->next;
+		x->next = list;
+		list = x;
+	}
+	for (; list; list = next) {
+		next = list->next;
+		list->arrived(list);
+	}
+}
+
 static void on_coalesce(uv_timer_t *timer)
 {
 	poll_engine(timer->data);
@@ -82,6 +110,7 @@ static void on_wake(uv_poll_t *poll, int status, int events)
 	(void)status;
 	(void)events;
 	eventfd_read(a->wake_fd, &ignored);
+	take_arrivals(a);
 	if (!a->backend.engine)
 		atomic_store(&a->woken, false);
 	else if (a->n_streams > FEW_STREAMS && since < COALESCE_MS)
@@ -93,7 +122,10 @@ static void on_wake(uv_poll_t *poll, int status, int events)
 
 static void on_heartbeat(uv_timer_t *timer)
 {
-	sample_heartbeat(timer->data);
+	struct api *a = timer->data;
+
+	sample_heartbeat(a);
+	streams_sweep(&a->streams, uv_now(a->loop));
 }
 
 static int check_origins(const struct api_options *o, struct error *err)
@@ -131,6 +163,8 @@ static void api_free(struct api *a)
 {
 	if (a->wake_fd >= 0)
 		close(a->wake_fd);
+	streams_release(&a->streams);
+	free(a->keys);
 	metrics_close(a->metrics);
 	free(a->measures);
 	free((void *)a->router.tables);
@@ -154,6 +188,14 @@ int api_open(struct api **out, uv_loop_t *loop, const struct api_options *o,
 		error_set_errno(err, "eventfd");
 		api_free(a);
 		return -1;
+	}
+	a->streams.max = o->stream_buffer;
+	a->streams.max_total = o->streams_buffer;
+	a->streams.ttl = o->streams_ttl;
+	a->keys = calloc(1, sizeof(*a->keys));
+	if (!a->keys) {
+		api_free(a);
+		return error_set_memory(err, "api", sizeof(*a->keys));
 	}
 	if (open_router(a, err) < 0 || measures_open(a, err) < 0 ||
 		workers_open(&a->workers, loop, o->workers, o->max_jobs, err) <

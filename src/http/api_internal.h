@@ -5,9 +5,11 @@
 #include "base/metrics.h"
 #include "http/api.h"
 #include "http/router.h"
+#include "http/streams.h"
 
 #include <stdatomic.h>
 
+struct idempotents;
 struct sample;
 struct prime;
 struct generate_request;
@@ -19,6 +21,12 @@ struct api_reader {
 };
 
 struct measures_rows;
+
+/* What another thread hands to the loop. */
+struct arrival {
+	struct arrival *next;
+	void (*arrived)(struct arrival *x); /* on the loop */
+};
 
 struct api {
 	uv_loop_t *loop;
@@ -35,8 +43,11 @@ struct api {
 	bool ready, draining;
 	struct sample *samples; /* list of all that are at work */
 	struct prime *primes;	/* likewise */
-	size_t n_samples, n_streams, n_calls;
-	int wake_fd;	   /* an eventfd, of api_wake */
+	size_t n_samples, n_streams, n_calls, n_detached;
+	struct streams streams;
+	struct idempotents *keys; /* owned */
+	_Atomic(struct arrival *) arrivals;
+	int wake_fd;	   /* an eventfd, of api_wake and api_arrive */
 	atomic_bool woken; /* and not yet looked: one wake is enough */
 	uv_poll_t wake;
 	uv_timer_t coalesce, heartbeat;
@@ -49,12 +60,14 @@ struct api {
 };
 
 /* One table of rows per routes_*.c. */
-extern const struct route_table routes_sample, routes_sessions,
+extern const struct route_table routes_sample, routes_streams, routes_sessions,
 	routes_session_fork, routes_session_branch, routes_session_move,
 	routes_models, routes_status;
 
 /* False when the request was refused, with the reason: loading or draining. */
 bool api_admit(struct api *a, struct exchange *x);
+/* arrived is called soon. Any thread; the order is kept. */
+void api_arrive(struct api *a, struct arrival *x);
 /* Why /readyz is not ready, or NULL. */
 const char *api_unready(const struct api *a);
 /* A commit failed, or (err NULL) succeeded. */
@@ -79,6 +92,10 @@ enum measure {
 	MEASURE_PROMPT_TOKENS,
 	MEASURE_GENERATED_TOKENS,
 	MEASURE_REJECTED,
+	MEASURE_STREAMS_BYTES,
+	MEASURE_STREAMS_DETACHED,
+	MEASURE_STREAMS_RESUMED,
+	MEASURE_REPLAYED,
 	MEASURE_SESSIONS,
 	MEASURE_SESSIONS_RESIDENT,
 	MEASURE_SESSIONS_RESIDENT_BYTES,

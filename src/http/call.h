@@ -6,7 +6,7 @@
 #ifndef HTTP_CALL_H
 #define HTTP_CALL_H
 
-#include "http/api_internal.h"
+#include "http/idempotency.h"
 
 #include <jansson.h>
 
@@ -36,6 +36,12 @@ struct call {
 	void *data;	  /* the route's own */
 	struct error err; /* code ERROR_NONE: it went well */
 	bool wrote;	  /* the store: note how that went */
+	/* With an Idempotency-Key: what was answered to it before, and what
+	 * is stored now. */
+	struct idempotent key;
+	struct idempotent_answer replay;
+	int found;
+	char *text;
 };
 
 /* Answer, and end. Loop thread. */
@@ -47,6 +53,10 @@ int call_read(struct call *c, const struct field *fields, size_t n, void *out,
 	uint64_t *given, json_t **json);
 
 void call_start(struct api *a, struct exchange *x,
+	const struct route_params *params, void (*work)(struct call *c));
+/* The same for what must not be done twice: with an Idempotency-Key `work` runs
+ * once, and its answer is stored. */
+void call_start_once(struct api *a, struct exchange *x,
 	const struct route_params *params, void (*work)(struct call *c));
 /* One more thread will say call_done. */
 void call_hold(struct call *c);

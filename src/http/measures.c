@@ -51,6 +51,15 @@ static const struct metric template[] = {
 		METRIC_COUNTER, "Tokens that were drawn" },
 	[MEASURE_REJECTED] = { "unrolld_generations_rejected_total",
 		METRIC_COUNTER, "Generations refused by a full queue" },
+	[MEASURE_STREAMS_BYTES] = { "unrolld_streams_buffer_bytes",
+		METRIC_GAUGE, "Sent events that are kept for replay" },
+	[MEASURE_STREAMS_DETACHED] = { "unrolld_streams_detached", METRIC_GAUGE,
+		"Generations that go on without their client" },
+	[MEASURE_STREAMS_RESUMED] = { "unrolld_streams_resumed_total",
+		METRIC_COUNTER, "Streams that a client came back to",
+		{ { "from", "buffer|record" } } },
+	[MEASURE_REPLAYED] = { "unrolld_answers_replayed_total", METRIC_COUNTER,
+		"Stored answers sent for an Idempotency-Key" },
 	[MEASURE_SESSIONS] = { "unrolld_sessions", METRIC_GAUGE,
 		"Sessions stored" },
 	[MEASURE_SESSIONS_RESIDENT] = { "unrolld_sessions_resident",
@@ -227,6 +236,8 @@ int measures_render(struct api *a, struct buf *out)
 
 	metrics_set(m, MEASURE_CONNECTIONS, 0, server_connections(a->server));
 	metrics_set(m, MEASURE_EXCHANGES, 0, server_exchanges(a->server));
+	metrics_set(m, MEASURE_STREAMS_BYTES, 0, (double)a->streams.bytes);
+	metrics_set(m, MEASURE_STREAMS_DETACHED, 0, (double)a->n_detached);
 	metrics_set(m, MEASURE_READY, 0, !api_unready(a));
 	metrics_set(m, MEASURE_RESIDENT, 0, resident_bytes());
 	metrics_set(m, MEASURE_BUILD, 0, 1);

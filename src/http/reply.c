@@ -22,6 +22,7 @@ static const struct reply_row rows[] = {
 	{ ERROR_INVALID, 400, "invalid_value", 0 },
 	{ ERROR_NOT_FOUND, 404, "not_found", 0 },
 	{ ERROR_CONFLICT, 409, "conflict", 0 },
+	{ ERROR_GONE, 410, "gone", 0 },
 	{ ERROR_TOO_LARGE, 413, "too_large", 0 },
 	{ ERROR_UNPROCESSABLE, 422, "unprocessable", 0 },
 	{ ERROR_OVERLOADED, 429, "overloaded", RETRY },
@@ -37,16 +38,23 @@ static const struct reply_row rows[] = {
 };
 
 /* Codes that a client acts on, told apart by the field at fault. */
-static const struct {
+static const struct special {
 	enum error_code code;
 	const char *param, *name;
+	unsigned flags;
 } special[] = {
-	{ ERROR_NOT_FOUND, "model", "model_not_found" },
-	{ ERROR_NOT_FOUND, "session", "session_not_found" },
-	{ ERROR_CONFLICT, "session", "session_busy" },
-	{ ERROR_CONFLICT, "model", "model_mismatch" },
-	{ ERROR_CONFLICT, "expected_position", "position_mismatch" },
-	{ ERROR_UNPROCESSABLE, "prompt", "unknown_character" },
+	{ ERROR_NOT_FOUND, "model", "model_not_found", 0 },
+	{ ERROR_NOT_FOUND, "session", "session_not_found", 0 },
+	{ ERROR_NOT_FOUND, "stream", "stream_not_found", 0 },
+	{ ERROR_CONFLICT, "session", "session_busy", 0 },
+	{ ERROR_CONFLICT, "model", "model_mismatch", 0 },
+	{ ERROR_CONFLICT, "expected_position", "position_mismatch", 0 },
+	{ ERROR_CONFLICT, "stream", "stream_busy", RETRY },
+	{ ERROR_CONFLICT, "Idempotency-Key", "idempotency_key_in_use", RETRY },
+	{ ERROR_GONE, "stream", "stream_gone", 0 },
+	{ ERROR_CANCELLED, "stream", "stream_taken", 0 },
+	{ ERROR_UNPROCESSABLE, "prompt", "unknown_character", 0 },
+	{ ERROR_UNPROCESSABLE, "Idempotency-Key", "idempotency_key_reused", 0 },
 };
 
 static const struct reply_row *find(enum error_code code)
@@ -59,13 +67,20 @@ static const struct reply_row *find(enum error_code code)
 	return &rows[n - 1];
 }
 
-static const char *name_of(const struct error *err)
+static const struct special *find_special(const struct error *err)
 {
 	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++)
 		if (special[i].code == err->code &&
 			!strcmp(special[i].param, err->param))
-			return special[i].name;
-	return find(err->code)->name;
+			return &special[i];
+	return NULL;
+}
+
+static const char *name_of(const struct error *err)
+{
+	const struct special *s = find_special(err);
+
+	return s ? s->name : find(err->code)->name;
 }
 
 json_t *reply_text(const char *bytes, size_t len)
@@ -150,6 +165,19 @@ static void add_retry_after(struct exchange *x, unsigned seconds)
 	exchange_add_header(x, "Retry-After", text);
 }
 
+/* Clients retry a 409 by themselves unless they are told not to. */
+static void add_retry(
+	struct exchange *x, const struct error *err, unsigned seconds)
+{
+	const struct special *s = find_special(err);
+	const struct reply_row *row = find(err->code);
+
+	if ((row->flags | (s ? s->flags : 0)) & RETRY)
+		add_retry_after(x, seconds);
+	else if (row->status == 409)
+		exchange_add_header(x, "x-should-retry", "false");
+}
+
 void reply_error_later(
 	struct exchange *x, const struct error *err, unsigned seconds)
 {
@@ -158,8 +186,7 @@ void reply_error_later(
 	if (row->flags & HIDDEN)
 		log_error("a request failed",
 			log_text("request", exchange_id(x)), log_fault(err));
-	if (row->flags & RETRY)
-		add_retry_after(x, seconds);
+	add_retry(x, err, seconds);
 	reply_json(x, row->status, reply_error_object(err, exchange_id(x)));
 }
 

@@ -1,23 +1,28 @@
-/* Loop thread, but for `open_on_worker`, which touches only its sample. */
+/* A generation that runs, and its client. Loop thread. */
 #include "base/log.h"
-#include "http/client.h"
 #include "http/reply.h"
 #include "http/sample.h"
 #include "http/stream.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-/* Over this a body is parsed by a worker. */
-#define INLINE_BODY GENERATE_INLINE_PROMPT
-#define MAX_MARKS (1u << 20)
+static void release_resume(struct sample_resume *r)
+{
+	record_free(r->record);
+	if (r->has_state)
+		session_state_release(&r->state);
+}
 
-static void pump(struct sample *s);
-static void read_events(struct api_reader *reader, struct generate_request *r);
+static void release_choice(struct sample_choice *c)
+{
+	buf_release(&c->text);
+	json_decref(c->tokens);
+	json_decref(c->token_logprobs);
+	json_decref(c->top_logprobs);
+}
 
-static void sample_free(struct sample *s)
+static void unlist(struct sample *s)
 {
 	if (s->next)
 		s->next->prev = s->prev;
@@ -26,30 +31,53 @@ static void sample_free(struct sample *s)
 	else
 		s->api->samples = s->next;
 	s->api->n_samples--;
+	s->api->n_detached -= s->detached;
 	s->api->n_streams -= s->params.stream && s->submitted;
+}
+
+void sample_free(struct sample *s)
+{
+	struct api *a = s->api;
+
+	unlist(s);
+	sample_leave_line(s);
+	if (s->held)
+		session_abort(s->held);
+	if (s->stream)
+		streams_forget(&a->streams, s->stream);
 	if (s->request)
 		generate_close(s->request);
-	for (size_t i = 0; i < GENERATE_MAX_CHOICES; i++) {
-		struct sample_choice *c = &s->choices[i];
-
-		buf_release(&c->text);
-		json_decref(c->tokens);
-		json_decref(c->token_logprobs);
-		json_decref(c->top_logprobs);
-	}
+	for (size_t i = 0; i < GENERATE_MAX_CHOICES; i++)
+		release_choice(&s->choices[i]);
+	release_resume(&s->resume);
+	if (s->found == 1)
+		buf_release(&s->answer.body);
+	free(s->stored);
 	buf_release(&s->marks);
 	buf_release(&s->body);
 	json_decref(s->json);
+	/* Whoever is next in line finds what this one has stored. */
+	idempotent_release(a->keys, &s->key);
 	free(s);
 }
 
-static void cancel(struct sample *s)
+void sample_cancel(struct sample *s)
 {
+	/* Whoever gets its answer whole can ask again from the same state, and
+	 * who will come back for its stream gets all of it. */
+	uint64_t kept = s->params.stream && !s->detached ? sample_sent(s) : 0;
+
 	if (!s->submitted || s->cancelled)
 		return;
 	s->cancelled = true;
-	/* Whoever gets its answer whole can ask again from the same state. */
-	generate_cancel(s->request, s->params.stream ? sample_sent(s) : 0);
+	generate_cancel_sent(s->request, kept, kept ? s->sent : 0);
+}
+
+static bool goes_on(const struct sample *s)
+{
+	return s->submitted && !s->cancelled && s->params.on_disconnect &&
+	       !s->resume.replays &&
+	       s->api->n_detached < s->api->o.max_detached;
 }
 
 static void on_close(void *data, bool completed)
@@ -57,25 +85,35 @@ static void on_close(void *data, bool completed)
 	struct sample *s = data;
 
 	(void)completed;
-	cancel(s);
+	if (sample_leave_line(s)) {
+		s->x = NULL;
+		sample_free(s);
+		return;
+	}
+	if (goes_on(s)) {
+		sample_sent(s);
+		s->detached = true;
+		s->api->n_detached++;
+	} else {
+		sample_cancel(s);
+	}
 	s->x = NULL;
 	/* What waits in the ring makes way for the end. */
 	if (s->submitted)
-		pump(s);
+		sample_pump(s);
 }
 
 static void on_writable(void *data)
 {
-	pump(data);
+	sample_pump(data);
 }
 
-static const struct exchange_ops ops = {
+const struct exchange_ops sample_exchange_ops = {
 	.on_close = on_close,
 	.on_writable = on_writable,
 };
 
-/* Answered: the exchange goes its own way. */
-static void detach(struct sample *s)
+void sample_detach(struct sample *s)
 {
 	if (s->x)
 		exchange_attach(s->x, NULL, NULL);
@@ -93,245 +131,35 @@ static void reply_failure(struct sample *s, const struct error *err)
 		reply_error(s->x, err);
 }
 
-static void refuse(struct sample *s, const struct error *err)
+void sample_refuse(struct sample *s, const struct error *err)
 {
 	reply_failure(s, err);
-	detach(s);
+	sample_detach(s);
 	sample_free(s);
-}
-
-/* --- opening ---------------------------------------------------------- */
-
-static size_t fill_stops(const struct sample_params *p, const char **stops)
-{
-	size_t n = json_is_array(p->stop) ? json_array_size(p->stop) : 1;
-
-	if (!p->stop)
-		return 0;
-	for (size_t i = 0; i < n; i++)
-		stops[i] = json_string_value(
-			json_is_array(p->stop) ? json_array_get(p->stop, i)
-					       : p->stop);
-	return n;
-}
-
-static size_t fill_biases(
-	const struct sample_params *p, struct sampler_bias *biases)
-{
-	const char *key;
-	json_t *value;
-	size_t n = 0;
-
-	json_object_foreach((json_t *)p->logit_bias, key, value)
-	{
-		biases[n].token = (uint32_t)strtoul(key, NULL, 10);
-		biases[n++].bias = (float)json_number_value(value);
-	}
-	return n;
-}
-
-static void fill_options(const struct sample *s, struct generate_options *o)
-{
-	const struct sample_params *p = &s->params;
-
-	generate_defaults(o);
-	o->prompt = p->prompt.bytes;
-	o->prompt_len = p->prompt.len;
-	o->unknown = p->unknown ? UNKNOWN_SKIP : UNKNOWN_ERROR;
-	o->sampler.temperature = p->temperature;
-	o->sampler.top_k = (uint32_t)p->top_k;
-	o->sampler.top_p = p->top_p;
-	o->sampler.min_p = p->min_p;
-	o->sampler.repetition_penalty = p->repetition_penalty;
-	o->sampler.presence_penalty = p->presence_penalty;
-	o->sampler.frequency_penalty = p->frequency_penalty;
-	o->length = (uint64_t)p->length;
-	o->seed = p->seed;
-	o->has_seed = p->has_seed;
-	o->n = (unsigned)p->n;
-	o->has_logprobs = p->has_logprobs;
-	o->logprobs = (unsigned)p->logprobs;
-	o->queue_ms = (int64_t)s->api->o.queue_timeout;
-	o->run_ms = (int64_t)s->api->o.run_timeout;
-	o->deadline_ms = p->deadline_ms;
-	o->priority = (enum scheduler_priority)p->priority;
-	o->client = client_identity(s->client, p->user);
-	o->user = (void *)&s->reader;
-}
-
-static int open_generation(struct sample *s,
-	const struct generate_options *base, struct error *err)
-{
-	struct generate_options o = *base;
-	const struct sample_params *p = &s->params;
-	const char *stops[GENERATE_MAX_STOPS];
-	struct sampler_bias *biases = NULL;
-	size_t n = p->logit_bias ? json_object_size(p->logit_bias) : 0;
-	int opened;
-
-	if (n) {
-		biases = calloc(n, sizeof(*biases));
-		if (!biases)
-			return error_set_memory(err, "logit_bias", n);
-		o.sampler.n_bias = fill_biases(p, biases);
-		o.sampler.bias = biases;
-	}
-	o.n_stop = fill_stops(p, stops);
-	o.stop = stops;
-	opened = generate_open(&s->request, &o, err);
-	free(biases);
-	return opened;
-}
-
-/* Reads the store when there is a session: a worker's work then. */
-static int open_sample(struct sample *s, struct error *err)
-{
-	const struct sample_params *p = &s->params;
-	const struct api_backend *b = &s->api->backend;
-	struct generate_options o;
-	int opened;
-
-	fill_options(s, &o);
-	if (p->session) {
-		if (session_begin(b->sessions, b->registry, p->session,
-			    p->model,
-			    p->has_position ? (uint64_t)p->expected_position
-					    : SESSION_ANY_POSITION,
-			    &o.session, &o.model, err) < 0)
-			return -1;
-	} else {
-		o.model = registry_get(b->registry, p->model, err);
-		if (!o.model)
-			return -1;
-	}
-	opened = open_generation(s, &o, err);
-	if (opened < 0 && o.session)
-		session_abort(o.session);
-	registry_unref(o.model);
-	return opened;
-}
-
-static int parse(struct sample *s, struct error *err)
-{
-	const char *text = s->body.data ? s->body.data : "";
-
-	if (request_parse(text, s->body.len, false, &s->json, err) < 0)
-		return -1;
-	buf_release(&s->body);
-	return sample_read(s->json, s->api->o.max_length, &s->params, err);
-}
-
-/* What a choice's text can come to. */
-static size_t text_limit(const struct sample *s)
-{
-	size_t token = generate_model(s->request)->max_token_bytes + 4;
-
-	return s->params.prompt.len + (size_t)s->params.length * token +
-	       GENERATE_MAX_STOP_BYTES;
-}
-
-static void submit(struct sample *s)
-{
-	struct error err;
-
-	if (!s->x) {
-		sample_free(s);
-		return;
-	}
-	if (engine_submit(s->api->backend.engine, s->request, &err) < 0) {
-		refuse(s, &err);
-		return;
-	}
-	s->submitted = true;
-	s->last_write = uv_now(s->api->loop);
-	for (int64_t i = 0; i < s->params.n; i++)
-		buf_init(&s->choices[i].text, text_limit(s));
-	buf_init(&s->marks, MAX_MARKS);
-	if (s->params.stream) {
-		s->api->n_streams++;
-		stream_begin(s->x);
-	}
-	if (!s->params.echo) {
-		json_decref(s->json);
-		s->json = NULL;
-	}
-	pump(s);
-}
-
-static void open_on_worker(struct worker_job *job)
-{
-	struct sample *s = (struct sample *)job;
-
-	if (s->json || !parse(s, &s->err))
-		open_sample(s, &s->err);
-	worker_done(job);
-}
-
-static void opened(struct worker_job *job)
-{
-	struct sample *s = (struct sample *)job;
-
-	if (s->err.code)
-		refuse(s, &s->err);
-	else
-		submit(s);
-}
-
-static struct sample *sample_new(struct api *a, struct exchange *x)
-{
-	struct sample *s = calloc(1, sizeof(*s));
-
-	if (!s)
-		return NULL;
-	s->job.run = open_on_worker;
-	s->job.done = opened;
-	s->reader.read = read_events;
-	s->api = a;
-	s->x = x;
-	s->created = time(NULL);
-	snprintf(s->id, sizeof(s->id), "sample-%s", exchange_id(x) + 4);
-	s->client = client_of(x);
-	exchange_take_body(x, &s->body);
-	exchange_attach(x, &ops, s);
-	s->next = a->samples;
-	if (s->next)
-		s->next->prev = s;
-	a->samples = s;
-	a->n_samples++;
-	return s;
 }
 
 static void sample(
 	void *ctx, struct exchange *x, const struct route_params *params)
 {
 	struct api *a = ctx;
+	struct idempotent key;
 	struct error err;
 	struct sample *s;
 
 	(void)params;
 	if (!api_admit(a, x))
 		return;
-	s = sample_new(a, x);
-	if (!s) {
-		error_set_memory(&err, "request", sizeof(*s));
+	memset(&key, 0, sizeof(key));
+	if (idempotent_read(&key, x, &err) < 0) {
 		reply_error(x, &err);
 		return;
 	}
-	if (s->body.len <= INLINE_BODY) {
-		if (parse(s, &err) < 0) {
-			refuse(s, &err);
-			return;
-		}
-		if (!s->params.session) {
-			if (open_sample(s, &err) < 0)
-				refuse(s, &err);
-			else
-				submit(s);
-			return;
-		}
-	}
-	if (workers_post(a->workers, &s->job, &err) < 0)
-		refuse(s, &err);
+	s = sample_new(a, x);
+	if (!s)
+		return;
+	s->key = key;
+	exchange_take_body(x, &s->body);
+	sample_start(s);
 }
 
 /* --- running ---------------------------------------------------------- */
@@ -373,24 +201,152 @@ static void answer_whole(struct sample *s)
 {
 	const struct generate_result *r = generate_result(s->request);
 
-	if (s->stopping)
+	if (s->stopping && r->error.code)
 		reply_refuse(s->x, 503, "unavailable", "", SAMPLE_STOPPED);
 	else if (r->error.code)
 		reply_failure(s, &r->error);
-	else
+	else if (s->stored) {
+		exchange_reply(s->x, 200, "application/json", s->stored,
+			strlen(s->stored));
+		s->stored = NULL;
+	} else
 		reply_json(s->x, 200, sample_answer(s));
+}
+
+/* The answer, as a change that stores it under its key. */
+static int store_answer(struct sample *s, char key[STORE_KEY_MAX + 1],
+	struct buf *value, struct store_change *c, struct error *err)
+{
+	json_t *json = sample_answer(s);
+
+	s->stored = json ? json_dumps(json, REPLY_JSON) : NULL;
+	json_decref(json);
+	if (!s->stored)
+		return error_set_memory(err, "answer", 1);
+	return idempotent_change(&s->key, 200, false, s->stored,
+		strlen(s->stored), (int64_t)s->api->o.idempotency_ttl, key,
+		value, c, err);
+}
+
+static void settled(struct sample *s)
+{
+	char key[STORE_KEY_MAX + 1];
+	struct store_change c;
+	struct buf value;
+	struct error err;
+
+	buf_init(&value, 0);
+	if (store_answer(s, key, &value, &c, &err) < 0) {
+		log_warn("an answer is not stored", log_fault(&err));
+		generate_commit(s->request, NULL, 0);
+	} else {
+		generate_commit(s->request, &c, 1);
+	}
+	buf_release(&value);
+}
+
+static void answered(struct sample *s)
+{
+	if (s->x)
+		answer_whole(s);
+	sample_detach(s);
+	sample_free(s);
+}
+
+static void kept_arrived(struct arrival *a)
+{
+	struct sample *s = (struct sample *)((char *)a - offsetof(struct sample,
+								 kept_arrival));
+
+	api_note_store(s->api, s->kept_error.code ? &s->kept_error : NULL);
+	if (!s->kept_error.code)
+		answered(s);
+	else
+		sample_refuse(s, &s->kept_error);
+}
+
+/* On the writer's thread. */
+static void on_kept(void *arg, const struct error *err)
+{
+	struct sample *s = arg;
+
+	if (err)
+		s->kept_error = *err;
+	api_arrive(s->api, &s->kept_arrival);
+}
+
+/* An answer without a session to store it with: true when it waits for that. */
+static bool keep_answer(struct sample *s)
+{
+	char key[STORE_KEY_MAX + 1];
+	struct store_change c;
+	struct buf value;
+	struct error err;
+	int kept;
+
+	if (!s->key.key[0] || s->stored || s->cancelled ||
+		generate_result(s->request)->error.code)
+		return false;
+	buf_init(&value, 0);
+	s->kept_arrival.arrived = kept_arrived;
+	kept = store_answer(s, key, &value, &c, &err);
+	if (!kept)
+		kept = sessions_keep(
+			s->api->backend.sessions, &c, 1, on_kept, s, &err);
+	buf_release(&value);
+	if (kept < 0)
+		log_warn("an answer is not stored", log_fault(&err));
+	return kept == 0;
+}
+
+/* The client named an event that there never was. */
+static bool is_beyond(const struct sample *s)
+{
+	const struct sample_resume *r = &s->resume;
+
+	/* Some of it was not settled when it was cut. */
+	if (r->replays && r->from <= r->record->sent)
+		return false;
+	return s->resume.has_from && !s->begun && !s->cancelled &&
+	       !generate_result(s->request)->error.code &&
+	       s->frame_index < s->resume.from;
+}
+
+static void end_stream(struct sample *s)
+{
+	const struct generate_result *r = generate_result(s->request);
+	bool whole = !s->cancelled && !s->stopping && !r->error.code;
+	struct error err;
+
+	if (s->x && is_beyond(s)) {
+		error_set_param(&err, ERROR_INVALID, "from",
+			"from is %llu, but the stream ended at %llu",
+			(unsigned long long)s->resume.from,
+			(unsigned long long)s->frame_index);
+		reply_error(s->x, &err);
+		return;
+	}
+	if (s->x || whole) {
+		sample_flush(s);
+		sample_send_last(s);
+	}
+	if (whole && s->stream) {
+		stream_over(&s->api->streams, s->stream, uv_now(s->api->loop));
+		s->stream = NULL;
+	}
 }
 
 static void end(struct sample *s)
 {
 	account(s);
-	if (s->x && s->params.stream) {
-		sample_flush(s);
-		sample_send_last(s);
-	} else if (s->x) {
-		answer_whole(s);
+	if (!s->params.stream) {
+		if (!keep_answer(s))
+			answered(s);
+		return;
 	}
-	detach(s);
+	sample_keep_record(s);
+	end_stream(s);
+	sample_detach(s);
 	sample_free(s);
 }
 
@@ -406,6 +362,12 @@ static void first_token(struct sample *s)
 /* Into the pending frame; a frame is of one choice. */
 static int take(struct sample *s, const struct generate_event *e)
 {
+	/* What the client has got already is only counted. */
+	if (e->type == GENERATE_TOKEN && e->index <= s->resume.from) {
+		s->frame_index = e->index;
+		s->frame_settled = e->settled;
+		return 0;
+	}
 	if (e->type == GENERATE_TOKEN)
 		first_token(s);
 	if (s->params.stream && e->choice != s->frame_choice &&
@@ -418,11 +380,11 @@ static int take(struct sample *s, const struct generate_event *e)
 
 /* Read what the engine has for it, as far as its client keeps up: what is left
  * in the ring pauses the slot. */
-static void pump(struct sample *s)
+void sample_pump(struct sample *s)
 {
 	const struct generate_event *e;
 
-	if (s->x && !sample_echo(s))
+	if ((s->x || s->detached) && !sample_echo(s))
 		return;
 	for (;;) {
 		if (s->params.stream && s->x &&
@@ -435,18 +397,14 @@ static void pump(struct sample *s)
 			end(s);
 			return;
 		}
-		if (s->x && take(s, e) < 0)
-			cancel(s);
+		if (e->type == GENERATE_SETTLED)
+			settled(s);
+		else if ((s->x || s->detached) && take(s, e) < 0)
+			sample_cancel(s);
 	}
+	/* Nobody waits for it: let frames grow full. */
 	if (s->params.stream && s->x && sample_flush(s) < 0)
-		cancel(s);
-}
-
-static void read_events(struct api_reader *reader, struct generate_request *r)
-{
-	(void)r;
-	pump((struct sample *)((char *)reader -
-			       offsetof(struct sample, reader)));
+		sample_cancel(s);
 }
 
 static void on_events(struct generate_request *r, void *arg)
@@ -467,7 +425,7 @@ void sample_heartbeat(struct api *a)
 	uint64_t now = uv_now(a->loop);
 
 	for (struct sample *s = a->samples; s; s = s->next)
-		if (s->submitted && s->x && s->params.stream &&
+		if (s->begun && s->x && s->params.stream &&
 			now - s->last_write >= a->o.heartbeat) {
 			size_t room = exchange_stream_room(s->x);
 
@@ -477,11 +435,29 @@ void sample_heartbeat(struct api *a)
 		}
 }
 
+/* Who is refused gives way to others, which may end them, too: so the list is
+ * looked at afresh after each. */
+static struct sample *next_to_stop(struct api *a)
+{
+	struct sample *s = a->samples;
+
+	while (s && s->stopping)
+		s = s->next;
+	return s;
+}
+
 void sample_cancel_all(struct api *a)
 {
-	for (struct sample *s = a->samples; s; s = s->next) {
+	struct sample *s;
+	struct error err;
+
+	error_set(&err, ERROR_UNAVAILABLE, SAMPLE_STOPPED);
+	while ((s = next_to_stop(a))) {
 		s->stopping = true;
-		cancel(s);
+		if (sample_leave_line(s))
+			sample_refuse(s, &err);
+		else
+			sample_cancel(s);
 	}
 }
 

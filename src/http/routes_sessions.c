@@ -273,7 +273,7 @@ static void work_list(struct call *c)
 
 static void create(void *ctx, struct exchange *x, const struct route_params *p)
 {
-	call_start(ctx, x, p, work_create);
+	call_start_once(ctx, x, p, work_create);
 }
 
 static void list(void *ctx, struct exchange *x, const struct route_params *p)

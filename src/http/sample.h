@@ -1,15 +1,19 @@
 /*
- * One POST /sample, from body to last byte. It is freed once its generation
- * has ended and its client was answered or has left.
+ * One generation for a client, from POST /sample (or a stream that is resumed)
+ * to its last byte. It is freed once its generation has ended and its client
+ * was answered or has left.
  *
- *   PARSING -> OPENING [on a worker: a long body, or a session to read]
- *   PARSING or OPENING -> RUNNING [engine_submit]
+ *   PARSING -> CLAIMING [with an Idempotency-Key] -> HOLDING [with a session]
+ *     -> OPENING -> RUNNING [engine_submit]; each on the loop or a worker
+ *   CLAIMING -> RESUMING or gone [it is answered already]
+ *   RESUMING [its record is read] -> HOLDING or OPENING
+ *   RUNNING -> SETTLED [the answer is stored with the session] -> gone
  *   RUNNING -> gone [ENDED read];  any -> gone [refused]
  */
 #ifndef HTTP_SAMPLE_H
 #define HTTP_SAMPLE_H
 
-#include "http/api_internal.h"
+#include "http/idempotency.h"
 #include "serve/generate.h"
 
 #include <jansson.h>
@@ -20,11 +24,11 @@ struct sample_params {
 	int64_t length, max_tokens;
 	double temperature, top_p, min_p;
 	double repetition_penalty, presence_penalty, frequency_penalty;
-	int64_t top_k, n, logprobs, expected_position;
+	int64_t top_k, n, logprobs, expected_position, wait_ms;
 	const json_t *logit_bias, *stop;
 	uint64_t seed;
 	bool echo, stream;
-	int unknown;
+	int unknown, on_disconnect;
 	int priority; /* enum scheduler_priority */
 	const char *user;
 	int64_t deadline_ms; /* 0: none */
@@ -33,7 +37,8 @@ struct sample_params {
 
 #define SAMPLE_USER_MAX 256
 #define SAMPLE_MAX_DEADLINE 86400000 /* ms: a day */
-#define SAMPLE_FIELDS 24
+#define SAMPLE_MAX_WAIT 600000	     /* ms */
+#define SAMPLE_FIELDS 26
 extern const struct field sample_fields[SAMPLE_FIELDS];
 
 /* Fields of the body, checked against each other and the limits; borrows from
@@ -49,12 +54,26 @@ struct sample_choice {
 	json_t *tokens, *token_logprobs, *top_logprobs; /* arrays, or NULL */
 };
 
+/* A stream that is generated again; see sample_resume.c. */
+struct sample_resume {
+	bool is;
+	bool has_from;
+	uint64_t from; /* tokens that the client has */
+	bool held;     /* its session was asked for */
+	bool needs_session;
+	bool replays;		       /* nothing new, nothing to store */
+	struct request_record *record; /* until it is the request's */
+	struct session_state state;    /* it began at */
+	bool has_state;
+};
+
 struct sample {
 	struct worker_job job; /* first */
 	struct api_reader reader;
 	struct sample *next, *prev;
 	struct api *api;
 	struct exchange *x; /* NULL once the client has left */
+	bool detached;	    /* it left, and this goes on */
 	char id[40];
 	int64_t created; /* Unix seconds */
 	struct buf body;
@@ -64,16 +83,41 @@ struct sample {
 	struct error err; /* of the worker */
 	struct generate_request *request;
 	bool submitted, cancelled, stopping;
-	bool told_first;	/* the first token was seen */
-	uint64_t last_write;	/* loop time, ms */
+
+	/* Until it runs: sample_open.c. */
+	struct idempotent key;
+	struct idempotent_answer answer; /* found under it */
+	int found;			 /* idempotent_find */
+	struct session_wait line;
+	struct arrival granted;
+	struct session *held; /* not its request's yet */
+	struct sample_timer *timer;
+	bool in_line;  /* for the session */
+	bool replayed; /* and its client told so */
+	struct sample_resume resume;
+
+	/* An answer that is stored before it is sent; then it goes out. */
+	char *stored;
+	struct arrival kept_arrival;
+	struct error kept_error;
+
+	/* A stream. */
+	struct stream *stream; /* its log; NULL: none, or taken over */
+	char stream_id[RECORD_ID_MAX + 1]; /* "": can't be resumed */
+	bool begun;			   /* headers were given */
+	bool told_id;			   /* in a frame */
+	bool told_first;		   /* the first token was seen */
+	uint64_t last_write;		   /* loop time, ms */
 	uint64_t stream_tokens; /* of all choices, in frames written */
 	uint64_t stream_bytes;	/* of all that was written */
 	struct buf marks;	/* struct sample_mark: frames not yet sent */
-	uint64_t kept;		/* tokens of choice 0 that the client has */
-	unsigned echo_choice;	/* to be sent the prompt next */
+	uint64_t kept; /* tokens of choice 0 that the client has, settled */
+	uint64_t sent; /* and those of the events that it has */
+	unsigned echo_choice; /* to be sent the prompt next */
 	size_t echo_offset;
 	unsigned frame_choice;		      /* whose text is pending */
 	uint64_t frame_settled, frame_tokens; /* of the pending frame */
+	uint64_t frame_index;		      /* of the last token read */
 	struct sample_choice choices[GENERATE_MAX_CHOICES];
 };
 
@@ -82,11 +126,51 @@ struct sample {
 /* Room that any one frame fits in, escapes and log-probabilities included. */
 #define SAMPLE_FRAME_ROOM (96u << 10)
 
-/* A frame's end: bytes of the stream, and choice 0's tokens by then, as far as
- * all of their text is out. */
+/* A frame's end: bytes of the stream, and choice 0's tokens by then: as far as
+ * all of their text is out, and all. */
 struct sample_mark {
-	uint64_t bytes, tokens;
+	uint64_t bytes, settled, tokens;
 };
+
+/* sample_open.c: from a body, or what is resumed, to a running generation. */
+/* NULL: x has got an error. */
+struct sample *sample_new(struct api *a, struct exchange *x);
+void sample_start(struct sample *s);
+/* The generation's options from the parameters; into s->request. */
+int sample_generate(struct sample *s, const struct generate_options *base,
+	struct error *err);
+void sample_options(const struct sample *s, struct generate_options *o);
+int sample_parse(
+	struct sample *s, const char *text, size_t len, struct error *err);
+void sample_post(struct sample *s, void (*run)(struct worker_job *job),
+	void (*done)(struct worker_job *job));
+void sample_hold(struct sample *s, const char *session, int64_t wait_ms);
+/* s->err, or the request is open. */
+void sample_opened(struct worker_job *job);
+/* Out of the line that it stands in, and not back into it; false: it stands in
+ * none, or its turn is on the way. */
+bool sample_leave_line(struct sample *s);
+
+/* sample_answer.c: a stream's headers, once. */
+void sample_begin(struct sample *s);
+
+/* routes_sample.c */
+void sample_pump(struct sample *s);
+void sample_cancel(struct sample *s);
+void sample_free(struct sample *s);
+void sample_refuse(struct sample *s, const struct error *err);
+/* Answered: the exchange goes its own way. */
+void sample_detach(struct sample *s);
+extern const struct exchange_ops sample_exchange_ops;
+
+/* sample_resume.c. from: NULL is from the first byte. */
+void sample_resume(struct sample *s, const char *stream, const uint64_t *from);
+void sample_open_resumed(struct worker_job *job);
+/* Have what is at hand of a stream sent to x: true when x is taken care of. */
+bool sample_serve(struct api *a, struct exchange *x, const char *stream,
+	const uint64_t *from);
+/* The record of one that ended and stored nothing with a session. */
+void sample_keep_record(struct sample *s);
 
 /* The answer in one piece, or a stream's last frame (without text). */
 json_t *sample_answer(struct sample *s);

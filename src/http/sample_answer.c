@@ -37,6 +37,19 @@ static json_t *top_object(
 	return top;
 }
 
+/* What is replayed ends as it did, which may be earlier than it was to. */
+static enum generate_finish sample_finish(
+	const struct sample *s, enum generate_finish finish)
+{
+	const struct sample_resume *r = &s->resume;
+
+	if (!r->replays || s->params.n > 1)
+		return finish;
+	return r->record->phase == RECORD_CANCELLED
+		       ? GENERATE_CANCELLED
+		       : (enum generate_finish)r->record->finish;
+}
+
 static int take_logprob(const struct sample *s, struct sample_choice *c,
 	const struct generate_event *e)
 {
@@ -59,12 +72,13 @@ int sample_take(struct sample *s, const struct generate_event *e)
 
 	if (e->type == GENERATE_CHOICE_END) {
 		c->ended = true;
-		c->finish = e->finish;
+		c->finish = sample_finish(s, e->finish);
 	} else if (s->params.has_logprobs && take_logprob(s, c, e) < 0) {
 		return -1;
 	}
 	if (e->type == GENERATE_TOKEN) {
 		s->frame_tokens++;
+		s->frame_index = e->index;
 	}
 	s->frame_settled = e->settled;
 	s->frame_choice = e->choice;
@@ -155,6 +169,8 @@ json_t *sample_answer(struct sample *s)
 		describe_choice(&s->choices[0], json);
 	json_object_update(json, rest);
 	json_decref(rest);
+	if (s->stream_id[0])
+		json_object_set_new(json, "stream", json_string(s->stream_id));
 	if (r->kernels_changed)
 		json_object_set_new(json, "kernels_changed", json_true());
 	if (r->session_change != SESSION_SAME)
@@ -173,7 +189,8 @@ bool sample_frame_full(const struct sample *s)
 
 static int mark(struct sample *s)
 {
-	struct sample_mark m = { s->stream_bytes, s->frame_settled };
+	struct sample_mark m = { s->stream_bytes, s->frame_settled,
+		s->stream_tokens };
 
 	if (s->frame_choice)
 		return 0;
@@ -189,37 +206,86 @@ uint64_t sample_sent(struct sample *s)
 		memcpy(&m, s->marks.data + done, sizeof(m));
 		if (m.bytes > exchange_bytes_sent(s->x))
 			break;
-		s->kept = m.tokens;
+		s->kept = m.settled;
+		s->sent = m.tokens;
 		done += sizeof(m);
 	}
 	buf_consume(&s->marks, done);
 	return s->kept;
 }
 
+void sample_begin(struct sample *s)
+{
+	if (s->begun || !s->x)
+		return;
+	s->begun = true;
+	if (s->stream_id[0])
+		exchange_add_header(s->x, "X-Stream-Id", s->stream_id);
+	stream_begin(s->x);
+}
+
+/* To the log, and to the client. */
+static int put(struct sample *s, const struct buf *frame, bool has_id)
+{
+	if (s->stream)
+		stream_log(&s->api->streams, s->stream, frame->data, frame->len,
+			has_id, s->stream_tokens, s->frame_settled);
+	sample_begin(s);
+	if (!s->x)
+		return 0;
+	if (exchange_stream_write(s->x, frame->data, frame->len) < 0)
+		return -1;
+	s->stream_bytes += frame->len;
+	s->last_write = uv_now(s->api->loop);
+	return 0;
+}
+
+static json_t *frame_json(struct sample *s, struct sample_choice *c)
+{
+	json_t *json = json_pack("{s:i, s:I, s:o}", "index",
+		(int)s->frame_choice, "tokens", (json_int_t)s->frame_tokens,
+		"text",
+		reply_text(c->text.data ? c->text.data : "", c->text.len));
+
+	if (json && c->tokens)
+		json_object_set_new(json, "logprobs", take_logprobs(c));
+	if (json && s->stream_id[0] && !s->told_id)
+		json_object_set_new(json, "stream", json_string(s->stream_id));
+	s->told_id = true;
+	return json;
+}
+
+/* Ids count tokens: a piece of the prompt has none, but for the last. */
+static bool has_id(const struct sample *s)
+{
+	return s->frame_tokens || s->echo_choice == (unsigned)s->params.n;
+}
+
 int sample_flush(struct sample *s)
 {
 	struct sample_choice *c = &s->choices[s->frame_choice];
-	size_t room = exchange_stream_room(s->x);
-	json_t *json;
+	bool with_id = has_id(s);
+	struct buf frame;
 	char id[24];
+	int written;
 
-	if (!s->frame_tokens && !c->text.len)
+	/* Text that was held back to the very end goes into the last frame: no
+	 * id tells it apart. */
+	if (!s->frame_tokens && (!c->text.len || c->ended))
 		return 0;
-	json = json_pack("{s:i, s:I, s:o}", "index", (int)s->frame_choice,
-		"tokens", (json_int_t)s->frame_tokens, "text",
-		reply_text(c->text.data ? c->text.data : "", c->text.len));
-	if (json && c->tokens)
-		json_object_set_new(json, "logprobs", take_logprobs(c));
 	s->stream_tokens += s->frame_tokens;
 	snprintf(id, sizeof(id), "%llu", (unsigned long long)s->stream_tokens);
+	buf_init(&frame, EXCHANGE_MAX_BACKLOG);
+	written = stream_format(&frame, with_id ? id : NULL, frame_json(s, c));
 	s->frame_tokens = 0;
 	buf_clear(&c->text);
-	if (stream_event(s->x, id, json) < 0)
+	if (!written)
+		written = put(s, &frame, with_id);
+	buf_release(&frame);
+	if (written < 0)
 		return -1;
-	s->stream_bytes += room - exchange_stream_room(s->x);
-	s->last_write = uv_now(s->api->loop);
 	sample_sent(s);
-	return mark(s);
+	return s->x ? mark(s) : 0;
 }
 
 /* The next piece of the prompt, cut between characters. */
@@ -247,7 +313,7 @@ bool sample_echo(struct sample *s)
 {
 	while (s->params.echo && s->params.prompt.len &&
 		(int64_t)s->echo_choice < s->params.n) {
-		if (s->params.stream &&
+		if (s->params.stream && s->x &&
 			exchange_stream_room(s->x) < SAMPLE_FRAME_ROOM)
 			return false;
 		if (echo_piece(s) < 0)
@@ -261,14 +327,16 @@ void sample_send_last(struct sample *s)
 {
 	const struct generate_result *r = generate_result(s->request);
 	bool failed = r->error.code && r->error.code != ERROR_CANCELLED;
+	const char *request = s->x ? exchange_id(s->x) : s->id;
 	json_t *json = NULL, *error = NULL;
 	struct error stopping;
+	struct buf frame;
 
 	error_set(&stopping, ERROR_UNAVAILABLE, SAMPLE_STOPPED);
 	if (failed)
-		error = reply_error_object(&r->error, exchange_id(s->x));
-	else if (s->stopping)
-		error = reply_error_object(&stopping, exchange_id(s->x));
+		error = reply_error_object(&r->error, request);
+	else if (s->stopping && r->error.code)
+		error = reply_error_object(&stopping, request);
 	if (!failed)
 		json = sample_answer(s);
 	if (json && error)
@@ -276,6 +344,11 @@ void sample_send_last(struct sample *s)
 	else if (error)
 		json = json_incref(error);
 	json_decref(error);
-	stream_event(s->x, NULL, json);
-	stream_end(s->x);
+	buf_init(&frame, STREAMS_FRAME);
+	if (!stream_format(&frame, NULL, json) &&
+		!buf_puts(&frame, STREAM_DONE))
+		put(s, &frame, false);
+	buf_release(&frame);
+	if (s->x)
+		exchange_stream_end(s->x);
 }

@@ -32,6 +32,8 @@ enum {
 	P_PRIORITY,
 	P_USER,
 	P_DEADLINE,
+	P_DISCONNECT,
+	P_WAIT,
 };
 
 #define MEMBER(m) .offset = offsetof(struct sample_params, m)
@@ -195,6 +197,22 @@ const struct field sample_fields[SAMPLE_FIELDS] = {
 		.help = "Milliseconds after which to end with what there is, "
 			"or to give up waiting for a slot; the server's own "
 			"limits hold besides" },
+	[P_DISCONNECT] = { .name = "on_disconnect",
+		.type = FIELD_CHOICE,
+		MEMBER(on_disconnect),
+		.choices = "cancel|continue",
+		.help = "Whether the generation ends when its client leaves, "
+			"or goes on to its end; either way a stream can be "
+			"resumed at /v1/streams/{id}",
+		.preset = "\"cancel\"" },
+	[P_WAIT] = { .name = "wait_ms",
+		.type = FIELD_INT,
+		MEMBER(wait_ms),
+		.min = 0,
+		.max = SAMPLE_MAX_WAIT,
+		.help = "Milliseconds to wait in line for a session, or for an "
+			"Idempotency-Key, that another request holds",
+		.preset = "0" },
 };
 
 static int check_length(const struct sample_params *p, uint64_t max,

@@ -11,27 +11,30 @@ void stream_begin(struct exchange *x)
 	exchange_stream_begin(x, 200, "text/event-stream; charset=utf-8");
 }
 
-static int write_event(struct exchange *x, const char *id, const char *data)
+int stream_format(struct buf *b, const char *id, json_t *json)
 {
-	struct buf b;
-	int written = -1;
+	char *text = json ? json_dumps(json, REPLY_JSON) : NULL;
+	int done = -1;
 
-	buf_init(&b, EXCHANGE_MAX_BACKLOG);
-	if ((!id || !buf_printf(&b, "id: %s\n", id)) &&
-		!buf_puts(&b, "data: ") && !buf_puts(&b, data) &&
-		!buf_puts(&b, "\n\n"))
-		written = exchange_stream_write(x, b.data, b.len);
-	buf_release(&b);
-	return written;
+	if (text && (!id || !buf_printf(b, "id: %s\n", id)) &&
+		!buf_puts(b, "data: ") && !buf_puts(b, text) &&
+		!buf_puts(b, "\n\n"))
+		done = 0;
+	free(text);
+	json_decref(json);
+	return done;
 }
 
 int stream_event(struct exchange *x, const char *id, json_t *json)
 {
-	char *text = json ? json_dumps(json, REPLY_JSON) : NULL;
-	int written = text ? write_event(x, id, text) : -1;
+	struct buf b;
+	int written;
 
-	free(text);
-	json_decref(json);
+	buf_init(&b, EXCHANGE_MAX_BACKLOG);
+	written = stream_format(&b, id, json);
+	if (!written)
+		written = exchange_stream_write(x, b.data, b.len);
+	buf_release(&b);
 	return written;
 }
 
@@ -44,6 +47,6 @@ void stream_ping(struct exchange *x)
 
 void stream_end(struct exchange *x)
 {
-	write_event(x, NULL, "[DONE]");
+	exchange_stream_write(x, STREAM_DONE, sizeof(STREAM_DONE) - 1);
 	exchange_stream_end(x);
 }

@@ -6,7 +6,9 @@
  */
 #include "serve/engine_private.h"
 
+#include "base/log.h"
 #include "math/kernels.h"
+#include "serve/session_private.h"
 
 const struct error engine_shutting_down = { .code = ERROR_UNAVAILABLE,
 	.message = "the server is shutting down" };
@@ -95,6 +97,83 @@ static void on_committed(void *arg, const struct error *err)
 	finish(r, NULL);
 }
 
+#define RECORD_BYTES (128u << 20)
+
+/* What the request has come to, from the state it began at: to be stored with
+ * the session's new one. Without it the stream can't be resumed, no more. */
+static size_t end_record(struct generate_request *r,
+	const struct session_state *end, struct buf *out,
+	char key[STORE_KEY_MAX + 1], struct store_change *c)
+{
+	const struct session_state *begin = &r->session->state;
+	struct request_record *record = r->record;
+	struct error err;
+	uint64_t sent;
+
+	if (!record)
+		return 0;
+	record->phase = r->result.error.code == ERROR_CANCELLED
+				? RECORD_CANCELLED
+				: RECORD_ENDED;
+	record->finish = (int)r->finish;
+	record->end = end->position;
+	record->kept = end->position - begin->position - r->prompt.len;
+	sent = atomic_load(&r->sent);
+	if (record->phase == RECORD_ENDED || record->sent < record->kept)
+		record->sent = record->kept;
+	if (record->phase == RECORD_CANCELLED && record->sent < sent)
+		record->sent = sent;
+	if (record_encode(record, begin, out, &err) < 0) {
+		log_warn("a stream's record is not stored", log_fault(&err));
+		return 0;
+	}
+	record_key(record->id, key);
+	*c = (struct store_change){ key, out->data, out->len,
+		session_expiry(store_now(), record->ttl) };
+	return 1;
+}
+
+static void commit(struct generate_request *r, const struct session_state *end)
+{
+	struct session *session = r->session;
+	struct store_change with;
+	char key[STORE_KEY_MAX + 1];
+	struct buf record;
+	size_t n;
+
+	buf_init(&record, RECORD_BYTES);
+	n = end_record(r, end, &record, key, &with);
+	session_state_copy(&session->state, end);
+	r->session = NULL;
+	session_commit(session, r->model->system, &with, n, on_committed, r);
+	buf_release(&record);
+}
+
+static void settle(struct engine_thread *t, struct generate_request *r,
+	const struct session_state *end)
+{
+	const struct generate_event e = { .type = GENERATE_SETTLED,
+		.position = end->position };
+
+	session_state_copy(&r->session->state, end);
+	/* The reader may commit and close it as soon as it sees this. */
+	request_ref(r);
+	events_put(r, &e);
+	publish(t->engine, r);
+	request_unref(r);
+	t->published = true;
+}
+
+void generate_commit(
+	struct generate_request *r, const struct store_change *with, size_t n)
+{
+	struct session *session = r->session;
+
+	r->session = NULL;
+	r->ended = monotonic_ns();
+	session_commit(session, r->model->system, with, n, on_committed, r);
+}
+
 static void set_timings(struct generate_request *r, int64_t now)
 {
 	struct generate_timings *t = &r->result.timings;
@@ -117,13 +196,15 @@ void engine_end(struct engine_thread *t, struct generate_request *r,
 		r->result.error = *error;
 	if (state)
 		r->result.position = state->position;
-	r->session = NULL;
 	atomic_fetch_sub(&t->load, r->weight);
 	if (session && state) {
-		session_state_copy(&session->state, state);
-		session_commit(session, r->model->system, on_committed, r);
+		if (r->settles)
+			settle(t, r, state);
+		else
+			commit(r, state);
 		return;
 	}
+	r->session = NULL;
 	if (session) {
 		r->result.position = session->state.position;
 		session_abort(session);

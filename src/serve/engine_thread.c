@@ -93,7 +93,7 @@ static void cancel(struct sequence *s)
 	uint64_t kept = atomic_load(&r->kept);
 
 	r->result.error = engine_cancelled;
-	r->commits = r->session && kept && s->drawn;
+	r->commits = r->session && kept > r->floor && s->drawn > r->floor;
 	if (!r->commits) {
 		s->done = true;
 		return;
@@ -107,7 +107,8 @@ static void run_out(struct sequence *s)
 {
 	struct generate_request *r = s->request;
 
-	r->commits = r->session && !sequence_prompt_left(s);
+	r->commits =
+		r->session && !sequence_prompt_left(s) && s->drawn >= r->floor;
 	sequence_finish(s, GENERATE_DEADLINE);
 }
 

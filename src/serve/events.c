@@ -13,8 +13,8 @@
 
 static size_t ring_events(const struct generate_request *r)
 {
-	uint64_t all = (r->length + 1) * r->n + 1;
-	size_t least = 2 * r->n + 1;
+	uint64_t all = (r->length + 1) * r->n + 2;
+	size_t least = 2 * r->n + 2;
 	size_t want = all < RING_EVENTS ? (size_t)all : RING_EVENTS;
 
 	return want < least ? least : want;
@@ -53,11 +53,11 @@ void events_release(struct generate_request *r)
 	free(r->top);
 }
 
-/* For a token's event and an end of each choice, and ENDED. */
+/* For a token's event and an end of each choice, SETTLED and ENDED. */
 static bool has_room(struct generate_request *r)
 {
 	size_t used = r->text_written - atomic_load(&r->text_read);
-	size_t need = 2 * r->n + 1;
+	size_t need = 2 * r->n + 2;
 
 	return ring_capacity(r->ring) - ring_length(r->ring) >= need &&
 	       r->text_size - used >= (r->text_size >> 1) + r->max_text;

@@ -98,6 +98,12 @@ static int check_session(const struct generate_options *o, struct error *err)
 {
 	const struct session *s = o->session;
 
+	if (o->start && o->start->n_hidden != o->model->state_floats)
+		return error_set_param(err, ERROR_CONFLICT, "model",
+			"the timeline has %zu numbers of state, model %s has "
+			"%zu",
+			o->start->n_hidden, o->model->name,
+			o->model->state_floats);
 	if (!s)
 		return 0;
 	if (s->info.fingerprint != o->model->fingerprint ||
@@ -152,6 +158,9 @@ static int copy_options(struct generate_request *r,
 	r->deadline_ms = o->deadline_ms;
 	r->client = o->client;
 	r->priority = o->priority;
+	r->settles = o->settles;
+	r->floor = o->floor;
+	r->goes_on = o->session || o->start;
 	r->user = o->user;
 	r->seed = o->has_seed  ? o->seed
 		  : o->session ? o->session->info.seed
@@ -179,6 +188,34 @@ static int encode_prompt(struct generate_request *r,
 	return 0;
 }
 
+static int copy_start(struct generate_request *r,
+	const struct generate_options *o, struct error *err)
+{
+	if (!o->start)
+		return 0;
+	if (session_state_init(&r->start, r->model, err) < 0)
+		return -1;
+	session_state_copy(&r->start, o->start);
+	r->result.position = r->start.position;
+	if (o->timeline)
+		snprintf(r->session_id, sizeof(r->session_id), "%s",
+			o->timeline);
+	return 0;
+}
+
+static void describe(struct generate_request *r, struct request_record *record)
+{
+	if (!record)
+		return;
+	r->record = record;
+	record->seed = r->seed;
+	record->start = r->result.position;
+	snprintf(record->session, sizeof(record->session), "%s", r->session_id);
+	snprintf(record->model, sizeof(record->model), "%s", r->model->name);
+	snprintf(record->system, sizeof(record->system), "%s",
+		r->model->system_fingerprint);
+}
+
 int generate_open(struct generate_request **request,
 	const struct generate_options *o, struct error *err)
 {
@@ -192,7 +229,7 @@ int generate_open(struct generate_request **request,
 	atomic_init(&r->refs, 1);
 	r->model = registry_ref(o->model);
 	if (copy_options(r, o, err) < 0 || encode_prompt(r, o, err) < 0 ||
-		events_open(r, err) < 0) {
+		events_open(r, err) < 0 || copy_start(r, o, err) < 0) {
 		request_unref(r);
 		return -1;
 	}
@@ -207,6 +244,7 @@ int generate_open(struct generate_request **request,
 		r->result.kernels_changed = o->session->kernels_changed;
 		r->result.session_change = o->session->change;
 	}
+	describe(r, o->record);
 	*request = r;
 	return 0;
 }
@@ -222,6 +260,8 @@ void request_unref(struct generate_request *r)
 		return;
 	if (r->session)
 		session_abort(r->session);
+	session_state_release(&r->start);
+	record_free(r->record);
 	events_release(r);
 	token_buf_release(&r->prompt);
 	stop_strings_release(&r->stops);
@@ -241,12 +281,24 @@ void generate_close(struct generate_request *r)
 
 void generate_cancel(struct generate_request *r, uint64_t kept)
 {
+	generate_cancel_sent(r, kept, kept);
+}
+
+void generate_cancel_sent(
+	struct generate_request *r, uint64_t kept, uint64_t sent)
+{
 	if (!r->submitted_ok || atomic_load(&r->cancelled))
 		return;
 	atomic_store(&r->kept, kept);
+	atomic_store(&r->sent, sent);
 	atomic_store(&r->cancelled, true);
 	if (!atomic_load(&r->finished))
 		engine_kick(r);
+}
+
+struct request_record *generate_record(struct generate_request *r)
+{
+	return r->record;
 }
 
 void *generate_user(const struct generate_request *r)

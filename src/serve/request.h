@@ -54,6 +54,10 @@ struct generate_request {
 	void *user;
 	char session_id[SESSION_ID_MAX + 1]; /* "" without a session */
 	size_t max_text;		     /* of one event */
+	struct session_state start; /* without a session; hidden NULL: none */
+	bool goes_on; /* on a timeline: what is cut may yet become whole */
+	bool settles;
+	uint64_t floor;
 
 	/* The rings: see events.c. */
 	struct ring *ring;
@@ -70,6 +74,8 @@ struct generate_request {
 	uint64_t arrival;	  /* requests of its thread before it */
 	uint32_t admitted, known; /* its client: the engine's, its thread's */
 	size_t weight;		  /* in the thread's load */
+	struct request_record *record; /* owned, or NULL */
+	enum generate_finish finish;   /* of choice 0 */
 	struct generate_result result;
 	unsigned running; /* choices that have not ended */
 	bool replaying;	  /* cancelled: on its way to the kept position */
@@ -87,7 +93,7 @@ struct generate_request {
 	/* Shared. */
 	atomic_uint refs; /* reader, producer, ready list */
 	atomic_bool cancelled;
-	atomic_ullong kept;
+	atomic_ullong kept, sent;
 	atomic_bool paused;   /* the producer waits for room */
 	atomic_bool finished; /* the producer touches it no more */
 	atomic_bool listed;   /* in the ready list */

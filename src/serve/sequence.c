@@ -42,6 +42,8 @@ int sequence_open(struct sequence **sequence, struct generate_request *r,
 	}
 	if (r->session)
 		session_state_copy(&s->state, &r->session->state);
+	else if (r->start.hidden)
+		session_state_copy(&s->state, &r->start);
 	*sequence = s;
 	return 0;
 }
@@ -148,11 +150,13 @@ void sequence_finish(struct sequence *s, enum generate_finish finish)
 	};
 
 	/* A session goes on: its cut code point may yet become whole. */
-	if (!r->session)
+	if (!r->goes_on)
 		decoder_finish(&s->state.decoder, &s->held);
 	e.text = s->held.data;
 	e.text_len = s->held.len;
 	events_put(r, &e);
+	if (!s->choice)
+		r->finish = finish;
 	buf_clear(&s->held);
 	s->done = true;
 }
@@ -231,7 +235,7 @@ static bool emit(struct sequence *s, struct generate_event *e)
 		return false;
 	}
 	buf_clear(&s->held); /* the stop, and what follows it */
-	if (!r->session)
+	if (!r->goes_on)
 		s->state.decoder.n_held = 0;
 	return true;
 }

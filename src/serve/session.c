@@ -37,31 +37,122 @@ bool sessions_busy(struct sessions *s, const char *id)
 	return busy;
 }
 
-struct holder *sessions_hold(
-	struct sessions *s, const char *id, struct error *err)
+static void join_line(struct holder *h, struct session_wait *w, bool first)
+{
+	struct session_wait **at = &h->line;
+
+	while (*at && !first)
+		at = &(*at)->next;
+	w->next = *at;
+	*at = w;
+}
+
+/* Take the id, or get into line for it; h is for who takes it. */
+static bool take(struct sessions *s, struct holder *h, struct session_wait *w,
+	bool first)
+{
+	struct holder **at;
+	bool taken;
+
+	pthread_mutex_lock(&s->lock);
+	at = find(s, h->id);
+	taken = !*at;
+	if (taken)
+		*at = h;
+	else if (w)
+		join_line(*at, w, first);
+	pthread_mutex_unlock(&s->lock);
+	return taken;
+}
+
+static int hold(struct sessions *s, const char *id, struct session_wait *w,
+	bool first, struct holder **holder, struct error *err)
 {
 	struct holder *h = calloc(1, sizeof(*h));
-	struct holder **at;
 
-	if (!h) {
-		error_set_memory(err, "session", sizeof(*h));
-		return NULL;
-	}
+	if (!h)
+		return error_set_memory(err, "session", sizeof(*h));
 	snprintf(h->id, sizeof(h->id), "%s", id);
 	buf_init(&h->before, SESSION_BLOB_MAX);
 	h->session.sessions = s;
-	pthread_mutex_lock(&s->lock);
-	at = find(s, id);
-	if (!*at) {
-		*at = h;
-		pthread_mutex_unlock(&s->lock);
-		return h;
+	if (take(s, h, w, first)) {
+		*holder = h;
+		return 0;
 	}
-	pthread_mutex_unlock(&s->lock);
 	free(h);
-	error_set_param(err, ERROR_CONFLICT, "session",
+	if (w)
+		return 1;
+	return error_set_param(err, ERROR_CONFLICT, "session",
 		"session %s is busy with another request", id);
-	return NULL;
+}
+
+struct holder *sessions_hold(
+	struct sessions *s, const char *id, struct error *err)
+{
+	struct holder *h = NULL;
+
+	return hold(s, id, NULL, false, &h, err) < 0 ? NULL : h;
+}
+
+int session_hold(struct sessions *s, const char *id, struct session_wait *w,
+	bool first, struct session **session, struct error *err)
+{
+	struct holder *h;
+	int held;
+
+	if (session_check_id(id, NULL) < 0)
+		return session_missing(id, err);
+	held = hold(s, id, w, first, &h, err);
+	if (!held)
+		*session = &h->session;
+	return held;
+}
+
+bool session_leave(struct sessions *s, const char *id, struct session_wait *w)
+{
+	struct session_wait **at = NULL;
+	struct holder *h;
+	bool left;
+
+	pthread_mutex_lock(&s->lock);
+	h = *find(s, id);
+	if (h)
+		for (at = &h->line; *at && *at != w;)
+			at = &(*at)->next;
+	left = at && *at;
+	if (left)
+		*at = w->next;
+	pthread_mutex_unlock(&s->lock);
+	return left;
+}
+
+/* The id is never free between two of a line. */
+void sessions_let_go(struct holder *h)
+{
+	struct sessions *s = h->session.sessions;
+	struct session_wait *w;
+
+	session_info_release(&h->session.info);
+	session_state_release(&h->session.state);
+	buf_release(&h->before);
+	h->session = (struct session){ .sessions = s };
+	buf_init(&h->before, SESSION_BLOB_MAX);
+	h->before_position = 0;
+	h->creating = false;
+	pthread_mutex_lock(&s->lock);
+	h->swept = false;
+	w = h->line;
+	if (w)
+		h->line = w->next;
+	else
+		*find(s, h->id) = h->next;
+	pthread_mutex_unlock(&s->lock);
+	if (!w) {
+		free(h);
+		return;
+	}
+	w->session = &h->session;
+	w->granted(w);
 }
 
 bool sessions_tell_swept(struct sessions *s, const char *id)
@@ -74,21 +165,6 @@ bool sessions_tell_swept(struct sessions *s, const char *id)
 		h->swept = true;
 	pthread_mutex_unlock(&s->lock);
 	return h != NULL;
-}
-
-void sessions_let_go(struct holder *h)
-{
-	struct sessions *s = h->session.sessions;
-	struct holder **at;
-
-	pthread_mutex_lock(&s->lock);
-	at = find(s, h->id);
-	*at = h->next;
-	pthread_mutex_unlock(&s->lock);
-	session_info_release(&h->session.info);
-	session_state_release(&h->session.state);
-	buf_release(&h->before);
-	free(h);
 }
 
 int session_missing(const char *id, struct error *err)
@@ -316,6 +392,25 @@ int session_post(struct sessions *s, const struct session_info *i,
 	return result;
 }
 
+int sessions_keep(struct sessions *s, const struct store_change *changes,
+	size_t n, store_done_fn *done, void *arg, struct error *err)
+{
+	bool relaxed = s->options.durability == SESSION_RELAXED;
+
+	if (store_writer_post(
+		    s->writer, changes, n, relaxed ? NULL : done, arg, err) < 0)
+		return -1;
+	if (relaxed && done)
+		done(arg, NULL);
+	return 0;
+}
+
+int sessions_look_up(struct sessions *s, const char *key, struct buf *value,
+	struct error *err)
+{
+	return store_writer_get(s->writer, key, store_now(), value, err);
+}
+
 /* A free place for one more boundary: the oldest one's when there is none. */
 static uint32_t boundary_slot(struct session_info *i, size_t limit)
 {
@@ -378,11 +473,11 @@ int session_post_held(struct holder *h, const struct store_change *with,
 	return result;
 }
 
-static int begin_held(struct holder *h, struct registry *r,
+int session_begin_held(struct session *s, struct registry *r,
 	const char *model_name, uint64_t expected_position,
 	struct registry_entry **model, struct error *err)
 {
-	struct session *s = &h->session;
+	struct holder *h = (struct holder *)s;
 	struct registry_entry *m;
 
 	if (session_fetch_held(h, err) < 0)
@@ -411,18 +506,16 @@ int session_begin(struct sessions *s, struct registry *r, const char *id,
 	struct session **session, struct registry_entry **model,
 	struct error *err)
 {
-	struct holder *h;
+	struct session *held = NULL;
 
-	if (session_check_id(id, NULL) < 0)
-		return session_missing(id, err);
-	h = sessions_hold(s, id, err);
-	if (!h)
+	if (session_hold(s, id, NULL, false, &held, err) < 0)
 		return -1;
-	if (begin_held(h, r, model_name, expected_position, model, err) < 0) {
-		sessions_let_go(h);
+	if (session_begin_held(
+		    held, r, model_name, expected_position, model, err) < 0) {
+		session_abort(held);
 		return -1;
 	}
-	*session = &h->session;
+	*session = held;
 	return 0;
 }
 
@@ -453,21 +546,24 @@ static void on_relaxed(void *arg, const struct error *err)
 		log_error("session was not stored", log_fault(err));
 }
 
-static int commit_relaxed(struct holder *h, struct error *err)
+static int commit_relaxed(struct holder *h, const struct store_change *with,
+	size_t n_with, struct error *err)
 {
 	struct session_waiter *w = session_waiter_new(h->session.sessions,
 		h->id, on_relaxed, NULL, h->creating ? -1 : 0, err);
 
 	if (!w)
 		return -1;
-	if (session_post_held(h, NULL, 0, session_waiter_done, w, err) == 0)
+	if (session_post_held(h, with, n_with, session_waiter_done, w, err) ==
+		0)
 		return 0;
 	free(w);
 	return -1;
 }
 
 void session_commit(struct session *session, const char *kernels,
-	store_done_fn *done, void *arg)
+	const struct store_change *with, size_t n_with, store_done_fn *done,
+	void *arg)
 {
 	struct holder *h = (struct holder *)session;
 	bool relaxed = session->sessions->options.durability == SESSION_RELAXED;
@@ -477,8 +573,9 @@ void session_commit(struct session *session, const char *kernels,
 	h->done = done;
 	h->arg = arg;
 	snprintf(i->kernels, sizeof(i->kernels), "%s", kernels);
-	if (relaxed ? commit_relaxed(h, &err) < 0
-		    : session_post_held(h, NULL, 0, on_committed, h, &err) < 0)
+	if (relaxed ? commit_relaxed(h, with, n_with, &err) < 0
+		    : session_post_held(
+			      h, with, n_with, on_committed, h, &err) < 0)
 		end_commit(h, &err);
 	else if (relaxed)
 		end_commit(h, NULL);

@@ -11,14 +11,7 @@
 
 void session_fresh_id(char id[SESSION_ID_MAX + 1])
 {
-	static const char digits[] = "abcdefghijklmnopqrstuvwxyz234567";
-	unsigned __int128 bits =
-		(unsigned __int128)rng_entropy() << 64 | rng_entropy();
-	char *p = id + sprintf(id, "sess_");
-
-	for (int i = 0; i < 26; i++, bits >>= 5)
-		*p++ = digits[bits & 31];
-	*p = '\0';
+	rng_name(stpcpy(id, "sess_"));
 }
 
 int session_check_metadata(const char *text, struct error *err)

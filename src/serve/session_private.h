@@ -29,6 +29,7 @@ struct holder {
 	bool swept;		  /* its row expired meanwhile */
 	store_done_fn *done;	  /* of the commit under way */
 	void *arg;
+	struct session_wait *line; /* first come, first served */
 };
 
 struct sessions {

@@ -410,7 +410,7 @@ static void test_carry_and_reset_follow_the_model(void **state)
 		must(begin(&f, i ? "carried" : "reset", NULL, 0, &s, &fault));
 		s->state.position = 3;
 		s->state.hidden[0] = (real)0.5;
-		session_commit(s, "k", NULL, NULL);
+		session_commit(s, "k", NULL, 0, NULL, NULL);
 		store_writer_flush(f.writer);
 	}
 	replace_model(&f, 8, false);
@@ -473,7 +473,7 @@ static void test_the_least_used_is_evicted(void **state)
 	usleep(2000);
 	must(begin(&f, "a", NULL, 0, &s, &fault));
 	s->state.position = 1;
-	session_commit(s, "k", NULL, NULL);
+	session_commit(s, "k", NULL, 0, NULL, NULL);
 	store_writer_flush(f.writer);
 	must(begin(&f, "c", NULL, 0, &s, &fault));
 	fixture_create(&f, "d", 1);
@@ -533,11 +533,11 @@ static void test_done_comes_after_the_commit(void **state)
 	assert_int_equal(atomic_exchange(&done, 0), 1);
 	must(begin(&f, "x", NULL, 0, &s, &fault));
 	s->state.hidden[0] = (real)NAN;
-	session_commit(s, "k", on_done, &done); /* cannot be encoded */
+	session_commit(s, "k", NULL, 0, on_done, &done); /* cannot be encoded */
 	assert_int_equal(atomic_exchange(&done, 0), 2);
 	must(begin(&f, "x", NULL, 0, &s, &fault));
 	s->state.position = 1;
-	session_commit(s, "other-kernels", on_done, &done);
+	session_commit(s, "other-kernels", NULL, 0, on_done, &done);
 	store_writer_flush(f.writer);
 	assert_int_equal(atomic_exchange(&done, 0), 1);
 	must(begin(&f, "x", NULL, 1, &s, &fault));
