@@ -17,6 +17,9 @@ struct call {
 	struct buf body;
 	struct route_params params;
 	uint64_t client; /* who asks, as the engine tells clients apart */
+	/* The name of the key that asks, whose the things made are; "" while no
+	 * keys are asked for. */
+	char owner[SESSION_OWNER_MAX + 1];
 	char query[1024];
 	bool wants_json;  /* its Accept names application/json */
 	bool binary_body; /* not JSON but bytes */
