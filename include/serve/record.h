@@ -57,8 +57,8 @@ int record_decode(const void *bytes, size_t len, struct request_record **r,
  * same transaction. */
 int record_post(struct sessions *s, const struct request_record *r, int64_t ms,
 	const struct store_change *with, struct error *err);
-void record_drop(
-	struct sessions *s, const char *id, const struct store_change *with);
+void record_drop(struct sessions *s, const char *id, const char *session,
+	const struct store_change *with);
 /* ERROR_NOT_FOUND with param `stream`. *state is released by the caller if
  * *has_state. Reads the store. */
 int record_read(struct sessions *s, const char *id, struct request_record **r,

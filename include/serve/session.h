@@ -187,17 +187,10 @@ struct session_options {
 	enum session_policy policy;
 };
 
-/* A new session at the model's initial state. done(arg) comes after COMMIT, on
- * the writer's thread, exactly once when 0 is returned; it may be NULL. *info
- * is filled at once and the caller releases it. ERROR_INVALID (id, metadata),
+/* A new session at the model's initial state: held, and not stored before
+ * session_commit; session_abort leaves no trace. ERROR_INVALID (id, metadata),
  * ERROR_CONFLICT (id taken), ERROR_NO_SPACE (a limit). Reads the store. */
 int session_create(struct sessions *s, const struct session_options *o,
-	struct session_info *info, store_done_fn *done, void *arg,
-	struct error *err);
-
-/* The same, but held and not stored before session_commit: for a request that
- * primes it. session_abort leaves no trace. */
-int session_create_held(struct sessions *s, const struct session_options *o,
 	struct session **session, struct error *err);
 
 /* ERROR_NOT_FOUND with param `session`. Reads the store. */
@@ -230,8 +223,9 @@ int session_list(struct sessions *s, const struct session_filter *filter,
 void session_page_release(struct session_page *p);
 
 /* With all that belongs to it: snapshots, boundaries, what SESSION_DEPENDENTS
- * names. ERROR_NOT_FOUND; ERROR_CONFLICT while busy. done as in session_create.
- * Reads the store. */
+ * names. ERROR_NOT_FOUND; ERROR_CONFLICT while busy. done(arg) comes after
+ * COMMIT, on the writer's thread, exactly once when 0 is returned; it may be
+ * NULL. Reads the store. */
 int session_delete(struct sessions *s, const char *id, store_done_fn *done,
 	void *arg, struct error *err);
 
@@ -277,10 +271,10 @@ bool session_leave(struct sessions *s, const char *id, struct session_wait *w);
 
 /*
  * Store the handle's info and state, and in the same transaction `with`
- * (n_with <= SESSION_MAX_WITH), then let others have the session; the handle is
- * gone in any case. done comes exactly once: on the writer's thread after
- * COMMIT, or when relaxed or at once failing, before the return. Never waits
- * for the disk.
+ * (n_with <= SESSION_MAX_WITH), which goes when the session goes; then let
+ * others have the session; the handle is gone in any case. done comes exactly
+ * once: on the writer's thread after COMMIT, or when relaxed or at once
+ * failing, before the return. Never waits for the disk.
  */
 #define SESSION_MAX_WITH 4
 void session_commit(struct session *session, const char *kernels,
@@ -289,10 +283,13 @@ void session_commit(struct session *session, const char *kernels,
 /* Let go of it as it was. */
 void session_abort(struct session *session);
 
-/* Changes beside sessions: records of requests, stored answers. As durable as
- * sessions are: done as in session_commit, but only when 0 is returned. */
-int sessions_keep(struct sessions *s, const struct store_change *changes,
-	size_t n, store_done_fn *done, void *arg, struct error *err);
+/* Changes beside sessions (n <= SESSION_MAX_WITH): records of requests, stored
+ * answers. They go when the session of that id goes, if one is named (or NULL
+ * or ""). As durable as sessions are: done as in session_commit, but only when
+ * 0 is returned. */
+int sessions_keep(struct sessions *s, const char *session,
+	const struct store_change *changes, size_t n, store_done_fn *done,
+	void *arg, struct error *err);
 /* Appends what is stored, or about to be. ERROR_NOT_FOUND. Reads the store. */
 int sessions_look_up(struct sessions *s, const char *key, struct buf *value,
 	struct error *err);

@@ -83,10 +83,8 @@ static void reply(struct call *c)
 	}
 }
 
-static void finish(struct worker_job *job)
+void call_finish(struct call *c)
 {
-	struct call *c = (struct call *)job;
-
 	if (c->wrote)
 		api_note_store(c->api, c->err.code ? &c->err : NULL);
 	if (c->x) {
@@ -96,39 +94,19 @@ static void finish(struct worker_job *job)
 	call_free(c);
 }
 
-/* On the writer's thread. */
-static void on_kept(void *arg, const struct error *err)
+int call_keep_with(struct call *c, char key[STORE_KEY_MAX + 1],
+	struct buf *value, struct store_change *change)
 {
-	struct call *c = arg;
-
-	if (err)
-		c->err = *err;
-	worker_done(&c->job);
-}
-
-/* Stored once what it tells of is. */
-static void keep(struct worker_job *job)
-{
-	struct call *c = (struct call *)job;
-	char key[STORE_KEY_MAX + 1];
-	struct store_change change;
-	struct buf value;
-	int kept = -1;
-
-	buf_init(&value, 0);
+	if (!c->key.key[0])
+		return 0;
 	c->text = json_dumps(c->answer, REPLY_JSON);
 	if (!c->text)
-		error_set_memory(&c->err, "answer", 1);
-	else
-		kept = idempotent_change(&c->key, c->status, false, c->text,
-			strlen(c->text), (int64_t)c->api->o.idempotency_ttl,
-			key, &value, &change, &c->err);
-	if (!kept)
-		kept = sessions_keep(c->api->backend.sessions, &change, 1,
-			on_kept, c, &c->err);
-	buf_release(&value);
-	if (kept < 0)
-		worker_done(job);
+		return error_set_memory(&c->err, "answer", 1);
+	if (idempotent_change(&c->key, c->status, false, c->text,
+		    strlen(c->text), (int64_t)c->api->o.idempotency_ttl, key,
+		    value, change, &c->err) < 0)
+		return -1;
+	return 1;
 }
 
 static void done(struct worker_job *job)
@@ -139,20 +117,6 @@ static void done(struct worker_job *job)
 		c->then(c);
 	else
 		call_finish(c);
-}
-
-void call_finish(struct call *c)
-{
-	struct worker_job *job = &c->job;
-
-	if (!c->key.key[0] || c->err.code || c->found || !c->answer) {
-		finish(job);
-		return;
-	}
-	job->run = keep;
-	job->done = finish;
-	if (workers_post(c->api->workers, job, &c->err) < 0)
-		finish(job);
 }
 
 static void run(struct worker_job *job)

@@ -47,6 +47,12 @@ struct call {
 	char *text;
 };
 
+/* For who commits what the answer tells of: the change that stores the answer
+ * in the same transaction. 1, or 0 when no key was given; -1 with c->err. key
+ * and value are the caller's memory. */
+int call_keep_with(struct call *c, char key[STORE_KEY_MAX + 1],
+	struct buf *value, struct store_change *change);
+
 /* Answer, and end. Loop thread. */
 void call_finish(struct call *c);
 
@@ -58,7 +64,7 @@ int call_read(struct call *c, const struct field *fields, size_t n, void *out,
 void call_start(struct api *a, struct exchange *x,
 	const struct route_params *params, void (*work)(struct call *c));
 /* The same for what must not be done twice: with an Idempotency-Key `work` runs
- * once, and its answer is stored. */
+ * once, and stores its answer by call_keep_with. */
 void call_start_once(struct api *a, struct exchange *x,
 	const struct route_params *params, void (*work)(struct call *c));
 /* One more thread will say call_done. */

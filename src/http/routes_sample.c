@@ -291,8 +291,8 @@ static bool keep_answer(struct sample *s)
 	s->kept_arrival.arrived = kept_arrived;
 	kept = store_answer(s, key, &value, &c, &err);
 	if (!kept)
-		kept = sessions_keep(
-			s->api->backend.sessions, &c, 1, on_kept, s, &err);
+		kept = sessions_keep(s->api->backend.sessions, NULL, &c, 1,
+			on_kept, s, &err);
 	buf_release(&value);
 	if (kept < 0)
 		log_warn("an answer is not stored", log_fault(&err));

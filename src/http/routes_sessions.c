@@ -60,16 +60,26 @@ static const struct field create_fields[] = {
 
 static void create_stored(struct call *c, const struct session_options *o)
 {
-	struct session_info info;
+	char key[STORE_KEY_MAX + 1];
+	struct store_change change;
+	struct session *s;
+	struct buf value;
+	int n;
 
-	call_hold(c); /* for session_on_stored */
-	if (session_create(c->api->backend.sessions, o, &info,
-		    session_on_stored, c, &c->err) < 0) {
-		call_done(c);
+	if (session_create(c->api->backend.sessions, o, &s, &c->err) < 0)
 		return;
+	buf_init(&value, 0);
+	s->info.bytes = session_stored_bytes(&s->info, &s->state);
+	c->answer = session_describe(&s->info);
+	n = call_keep_with(c, key, &value, &change);
+	if (n < 0) {
+		session_abort(s);
+	} else {
+		call_hold(c); /* for session_on_stored */
+		session_commit(s, o->model->system, &change, (size_t)n,
+			session_on_stored, c);
 	}
-	c->answer = session_describe(&info);
-	session_info_release(&info);
+	buf_release(&value);
 }
 
 static void create_session(
@@ -122,9 +132,16 @@ static void work_get(struct call *c)
 	call_done(c);
 }
 
+/* Loop thread. */
+static void forget_streams(struct call *c)
+{
+	streams_forget_session(&c->api->streams, c->params.value[0]);
+	call_finish(c);
+}
+
 static void work_delete(struct call *c)
 {
-	c->status = 200;
+	c->then = forget_streams;
 	c->answer = json_pack("{s:s, s:s, s:b}", "id", c->params.value[0],
 		"object", "session", "deleted", 1);
 	call_hold(c); /* for session_on_stored */

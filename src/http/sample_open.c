@@ -236,12 +236,14 @@ static void drop_record(struct sample *s)
 		return;
 	if (s->key.key[0])
 		idempotent_unchange(&s->key, key, &with);
-	record_drop(s->api->backend.sessions, s->stream_id,
+	record_drop(s->api->backend.sessions, s->stream_id, s->params.session,
 		s->key.key[0] ? &with : NULL);
 }
 
 static int begin_log(struct sample *s, struct error *err)
 {
+	const char *session;
+
 	if (!s->stream_id[0])
 		return 0;
 	if (!s->stream)
@@ -249,6 +251,9 @@ static int begin_log(struct sample *s, struct error *err)
 			s->resume.from, !s->resume.has_from);
 	if (!s->stream)
 		return error_set_memory(err, "stream", sizeof(*s->stream));
+	session = generate_session_id(s->request);
+	snprintf(s->stream->session, sizeof(s->stream->session), "%s",
+		session ? session : "");
 	s->stream->live = s;
 	return 0;
 }

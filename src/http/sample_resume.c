@@ -252,7 +252,9 @@ static int go_alone(
 	if (s->held)
 		session_abort(s->held);
 	s->held = NULL;
-	o->model = registry_get(s->api->backend.registry, r->model, err);
+	/* A system fingerprint begins with the model's. */
+	o->model = registry_find(s->api->backend.registry, r->model,
+		strtoull(r->system, NULL, 16), err);
 	if (!o->model)
 		return gone(s, "its model is not loaded any more", err);
 	if (r->session[0]) {

@@ -71,6 +71,19 @@ json_t *session_describe(const struct session_info *i)
 	return json;
 }
 
+size_t session_stored_bytes(
+	const struct session_info *info, const struct session_state *state)
+{
+	struct buf blob;
+	size_t bytes;
+
+	buf_init(&blob, SIZE_MAX);
+	session_encode(info, state, &blob, NULL);
+	bytes = blob.len;
+	buf_release(&blob);
+	return bytes;
+}
+
 /* On the writer's thread, after the COMMIT. */
 void session_on_stored(void *call, const struct error *err)
 {

@@ -10,6 +10,10 @@
 /* NULL when memory ran out. */
 json_t *session_describe(const struct session_info *i);
 
+/* Of its blob, as it is now. */
+size_t session_stored_bytes(
+	const struct session_info *info, const struct session_state *state);
+
 /* A store_done_fn whose argument is the call, held for it. */
 void session_on_stored(void *call, const struct error *err);
 

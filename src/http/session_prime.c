@@ -7,6 +7,8 @@
 #include "http/session_prime.h"
 #include "http/session_answer.h"
 
+#include "base/log.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -38,16 +40,30 @@ static void unlink_prime(struct prime *p)
 		p->next->prev = p->prev;
 }
 
-static size_t stored_bytes(struct prime *p)
+static void describe(struct prime *p, uint64_t position)
 {
-	struct buf blob;
-	size_t bytes;
+	p->info.position = p->state.position = position;
+	p->info.bytes = session_stored_bytes(&p->info, &p->state);
+	p->call->answer = session_describe(&p->info);
+}
 
-	buf_init(&blob, SIZE_MAX);
-	session_encode(&p->info, &p->state, &blob, NULL);
-	bytes = blob.len;
-	buf_release(&blob);
-	return bytes;
+/* All but the commit is done: the answer goes into it. */
+static void settled(struct prime *p, uint64_t position)
+{
+	struct call *c = p->call;
+	char key[STORE_KEY_MAX + 1];
+	struct store_change change;
+	struct buf value;
+	int n;
+
+	buf_init(&value, 0);
+	describe(p, position);
+	n = call_keep_with(c, key, &value, &change);
+	if (n < 0)
+		log_warn("an answer is not stored", log_fault(&c->err));
+	c->err.code = ERROR_NONE;
+	generate_commit(p->request, &change, n > 0);
+	buf_release(&value);
 }
 
 static void finish(struct prime *p)
@@ -62,11 +78,8 @@ static void finish(struct prime *p)
 			"the prompt was not read within http.run_timeout");
 	c->wrote = r->committed || r->error.code == ERROR_IO ||
 		   r->error.code == ERROR_NO_SPACE;
-	if (!c->err.code) {
-		p->info.position = p->state.position = r->position;
-		p->info.bytes = stored_bytes(p);
-		c->answer = session_describe(&p->info);
-	}
+	if (!c->err.code && !c->answer)
+		describe(p, r->position);
 	unlink_prime(p);
 	c->left = NULL;
 	prime_free(p);
@@ -77,11 +90,14 @@ static void read_events(struct api_reader *reader, struct generate_request *r)
 {
 	const struct generate_event *e;
 
-	while ((e = generate_next(r)))
+	while ((e = generate_next(r))) {
 		if (e->type == GENERATE_ENDED) {
 			finish((struct prime *)reader);
 			return;
 		}
+		if (e->type == GENERATE_SETTLED)
+			settled((struct prime *)reader, e->position);
+	}
 }
 
 static void on_left(struct call *c)
@@ -129,6 +145,7 @@ static int open_request(struct prime *p, struct session *s,
 	g.prompt = prompt->bytes;
 	g.prompt_len = prompt->len;
 	g.length = 0;
+	g.settles = p->call->key.key[0] != '\0';
 	g.queue_ms = (int64_t)p->call->api->o.queue_timeout;
 	g.run_ms = (int64_t)p->call->api->o.run_timeout;
 	g.client = p->call->client;
@@ -153,8 +170,7 @@ void session_prime(struct call *c, const struct session_options *o,
 	}
 	p->reader.read = read_events;
 	p->call = c;
-	if (session_create_held(c->api->backend.sessions, o, &s, &c->err) ==
-		0) {
+	if (session_create(c->api->backend.sessions, o, &s, &c->err) == 0) {
 		if (open_request(p, s, o, prompt, &c->err) == 0) {
 			c->data = p;
 			c->left = on_left;

@@ -104,6 +104,17 @@ static void forget_oldest(struct streams *t)
 	streams_forget(t, s);
 }
 
+void streams_forget_session(struct streams *t, const char *session)
+{
+	struct stream *newer;
+
+	for (struct stream *s = t->oldest; s; s = newer) {
+		newer = s->newer;
+		if (!strcmp(s->session, session))
+			streams_forget(t, s);
+	}
+}
+
 void streams_sweep(struct streams *t, uint64_t now)
 {
 	while (t->oldest && t->oldest->until <= now)

@@ -27,6 +27,7 @@ struct stream {
 	struct stream *next;	      /* in its bucket */
 	struct stream *older, *newer; /* of those that are over */
 	char id[RECORD_ID_MAX + 1];
+	char session[SESSION_ID_MAX + 1]; /* or "" */
 	struct sample *live; /* that makes it, or is about to; or NULL */
 	bool over;
 	uint64_t until;	  /* when over: loop time, ms */
@@ -57,6 +58,8 @@ struct stream *streams_find(struct streams *t, const char *id);
 struct stream *streams_begin(
 	struct streams *t, const char *id, uint64_t base, bool from_start);
 void streams_forget(struct streams *t, struct stream *s);
+/* Those of a session that are over: the session is deleted. */
+void streams_forget_session(struct streams *t, const char *session);
 /* Those that are over and whose time has come. */
 void streams_sweep(struct streams *t, uint64_t now);
 

@@ -240,14 +240,14 @@ int record_post(struct sessions *s, const struct request_record *r, int64_t ms,
 	if (with)
 		c[1] = *with;
 	if (!result)
-		result =
-			sessions_keep(s, c, with ? 2 : 1, on_stored, NULL, err);
+		result = sessions_keep(
+			s, r->session, c, with ? 2 : 1, on_stored, NULL, err);
 	buf_release(&b);
 	return result;
 }
 
-void record_drop(
-	struct sessions *s, const char *id, const struct store_change *with)
+void record_drop(struct sessions *s, const char *id, const char *session,
+	const struct store_change *with)
 {
 	struct store_change c[2] = { { .expires = STORE_NEVER } };
 	char key[STORE_KEY_MAX + 1];
@@ -256,7 +256,7 @@ void record_drop(
 	c[0].key = key;
 	if (with)
 		c[1] = *with;
-	sessions_keep(s, c, with ? 2 : 1, on_stored, NULL, NULL);
+	sessions_keep(s, session, c, with ? 2 : 1, on_stored, NULL, NULL);
 }
 
 int record_read(struct sessions *s, const char *id, struct request_record **r,

@@ -118,7 +118,7 @@ struct registry_entry *registry_find(struct registry *r, const char *name,
 	}
 	pthread_mutex_unlock(&r->lock);
 	if (v.fd >= 0 && (e = revive(r, &v, NULL)) != NULL) {
-		log_info("an old version is loaded for a pinned session",
+		log_info("an old version is loaded again",
 			log_text("model", e->name),
 			log_text("fingerprint", e->system_fingerprint));
 		pthread_mutex_lock(&r->lock);

@@ -155,6 +155,15 @@ void sessions_let_go(struct holder *h)
 	w->granted(w);
 }
 
+void session_uncount(struct holder *h, bool failed)
+{
+	unsigned gone =
+		(h->creating && failed) + (h->swept && (h->creating || failed));
+
+	if (gone)
+		atomic_fetch_sub(&h->session.sessions->count, gone);
+}
+
 bool sessions_tell_swept(struct sessions *s, const char *id)
 {
 	struct holder *h;
@@ -392,11 +401,18 @@ int session_post(struct sessions *s, const struct session_info *i,
 	return result;
 }
 
-int sessions_keep(struct sessions *s, const struct store_change *changes,
-	size_t n, store_done_fn *done, void *arg, struct error *err)
+int sessions_keep(struct sessions *s, const char *session,
+	const struct store_change *changes, size_t n, store_done_fn *done,
+	void *arg, struct error *err)
 {
 	bool relaxed = s->options.durability == SESSION_RELAXED;
+	struct belongings b;
 
+	if (session && *session) {
+		session_belong(&b, session, changes, n);
+		changes = b.changes;
+		n = b.n;
+	}
 	if (store_writer_post(
 		    s->writer, changes, n, relaxed ? NULL : done, arg, err) < 0)
 		return -1;
@@ -527,8 +543,7 @@ static void end_commit(struct holder *h, const struct error *err)
 
 	if (err && s->resident)
 		resident_drop(s->resident, h->id);
-	if (err && h->creating)
-		atomic_fetch_sub(&s->count, 1);
+	session_uncount(h, err != NULL);
 	/* Free for others before anyone hears that it is done. */
 	sessions_let_go(h);
 	if (done)
@@ -568,14 +583,16 @@ void session_commit(struct session *session, const char *kernels,
 	struct holder *h = (struct holder *)session;
 	bool relaxed = session->sessions->options.durability == SESSION_RELAXED;
 	struct session_info *i = &session->info;
+	struct belongings b;
 	struct error err;
 
 	h->done = done;
 	h->arg = arg;
 	snprintf(i->kernels, sizeof(i->kernels), "%s", kernels);
-	if (relaxed ? commit_relaxed(h, with, n_with, &err) < 0
+	session_belong(&b, h->id, with, n_with);
+	if (relaxed ? commit_relaxed(h, b.changes, b.n, &err) < 0
 		    : session_post_held(
-			      h, with, n_with, on_committed, h, &err) < 0)
+			      h, b.changes, b.n, on_committed, h, &err) < 0)
 		end_commit(h, &err);
 	else if (relaxed)
 		end_commit(h, NULL);
@@ -585,7 +602,6 @@ void session_abort(struct session *session)
 {
 	struct holder *h = (struct holder *)session;
 
-	if (h->creating || h->swept)
-		atomic_fetch_sub(&session->sessions->count, 1);
+	session_uncount(h, true);
 	sessions_let_go(h);
 }

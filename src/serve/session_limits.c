@@ -67,7 +67,11 @@ static void remove_key(struct removal *r, char *key)
 static int remove_row(void *arg, const char *key, const void *value, size_t len,
 	int64_t expires)
 {
+	const char *other = session_belonging(key);
+
 	remove_key(arg, strdup(key));
+	if (other)
+		remove_key(arg, strdup(other));
 	return ((struct removal *)arg)->failed;
 }
 

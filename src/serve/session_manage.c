@@ -136,6 +136,20 @@ static int fill_new(struct holder *h, const struct session_options *o,
 	return 0;
 }
 
+/* Expired or not. */
+static bool has_row(struct sessions *s, const char *id)
+{
+	char key[STORE_KEY_MAX + 1];
+	struct buf blob;
+	bool found;
+
+	session_key(id, key);
+	buf_init(&blob, SESSION_BLOB_MAX);
+	found = store_writer_get(s->writer, key, 0, &blob, NULL) == 0;
+	buf_release(&blob);
+	return found;
+}
+
 struct holder *session_begin_new(
 	struct sessions *s, const struct session_options *o, struct error *err)
 {
@@ -152,9 +166,11 @@ struct holder *session_begin_new(
 	       session_make_room(s, o->owner, 1, err) == 0;
 	session_info_release(&info);
 	if (good) {
-		/* Counted first: the writer may fail before post returns. */
-		atomic_fetch_add(&s->count, 1);
-		h->creating = true;
+		/* Counted first: the writer may fail before post returns. A
+		 * row whose time is over still counts, as what takes its
+		 * place. */
+		h->creating = !o->id || !has_row(s, h->id);
+		atomic_fetch_add(&s->count, h->creating);
 		return h;
 	}
 	if (h)
@@ -179,38 +195,7 @@ int session_info_copy(struct session_info *to, const struct session_info *from,
 	return 0;
 }
 
-/* h goes in any case. */
-static int post_new(struct holder *h, struct session_info *info,
-	store_done_fn *done, void *arg, struct error *err)
-{
-	struct sessions *s = h->session.sessions;
-	struct session_waiter *w;
-
-	w = session_waiter_new(s, h->id, done, arg, -1, err);
-	if (w && session_post_held(h, NULL, 0, session_waiter_done, w, err) ==
-			 0) {
-		int copied = session_info_copy(info, &h->session.info, NULL);
-
-		sessions_let_go(h);
-		if (copied < 0) /* it is stored: tell what fits */
-			*info = (struct session_info){ 0 };
-		return 0;
-	}
-	free(w);
-	session_abort(&h->session);
-	return -1;
-}
-
 int session_create(struct sessions *s, const struct session_options *o,
-	struct session_info *info, store_done_fn *done, void *arg,
-	struct error *err)
-{
-	struct holder *h = session_begin_new(s, o, err);
-
-	return h ? post_new(h, info, done, arg, err) : -1;
-}
-
-int session_create_held(struct sessions *s, const struct session_options *o,
 	struct session **session, struct error *err)
 {
 	struct holder *h = session_begin_new(s, o, err);

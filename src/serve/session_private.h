@@ -1,6 +1,7 @@
 /* What the session*.c share: session.c holds and commits, session_manage.c
  * creates, lists and deletes, session_branch.c forks, rewinds and moves,
- * session_limits.c counts, session_model.c picks the model. */
+ * session_limits.c counts, session_model.c picks the model, and
+ * session_belongings.c ties other rows to a session. */
 #ifndef SERVE_SESSION_PRIVATE_H
 #define SERVE_SESSION_PRIVATE_H
 
@@ -13,8 +14,9 @@
 #define SESSION_PREFIX "session/"
 #define SNAPSHOT_PREFIX "snapshot/" /* ID/NAME */
 #define BOUNDARY_PREFIX "boundary/" /* ID/SLOT */
+#define BELONGS_PREFIX "belongs/"   /* ID/KEY: of a row that goes, too */
 /* Rows of a session are PREFIX ID "/" ...: they go when it goes. */
-#define SESSION_DEPENDENTS SNAPSHOT_PREFIX, BOUNDARY_PREFIX
+#define SESSION_DEPENDENTS SNAPSHOT_PREFIX, BOUNDARY_PREFIX, BELONGS_PREFIX
 
 #define SESSION_BUCKETS 1024 /* of busy ids: requests under way */
 #define SESSION_BLOB_MAX (64u << 20)
@@ -25,9 +27,9 @@ struct holder {
 	char id[SESSION_ID_MAX + 1];
 	struct buf before;	  /* its row as it was at begin, or empty */
 	uint64_t before_position; /* of that */
-	bool creating;		  /* counted, not stored yet */
-	bool swept;		  /* its row expired meanwhile */
-	store_done_fn *done;	  /* of the commit under way */
+	bool creating;		  /* counted beside its row, if it has one */
+	bool swept;	     /* its row expired meanwhile, and counts yet */
+	store_done_fn *done; /* of the commit under way */
 	void *arg;
 	struct session_wait *line; /* first come, first served */
 };
@@ -48,6 +50,8 @@ struct sessions {
 struct holder *sessions_hold(
 	struct sessions *s, const char *id, struct error *err);
 void sessions_let_go(struct holder *h);
+/* What the holder was counted for and did not come to be, or has gone. */
+void session_uncount(struct holder *h, bool failed);
 bool sessions_busy(struct sessions *s, const char *id);
 /* Whether somebody has it, who then hears that its row expired. */
 bool sessions_tell_swept(struct sessions *s, const char *id);
@@ -82,6 +86,18 @@ int session_post(struct sessions *s, const struct session_info *i,
 /* A commit, boundary rows included, whose handle stays. */
 int session_post_held(struct holder *h, const struct store_change *with,
 	size_t n_with, store_done_fn *done, void *arg, struct error *err);
+
+/* session_belongings.c: `with`, and what makes it go with the session. Borrows
+ * from `with`. */
+struct belongings {
+	struct store_change changes[2 * SESSION_MAX_WITH];
+	char keys[SESSION_MAX_WITH][STORE_KEY_MAX + 1];
+	size_t n;
+};
+void session_belong(struct belongings *b, const char *id,
+	const struct store_change *with, size_t n);
+/* The KEY of a row belongs/ID/KEY, else NULL. */
+const char *session_belonging(const char *key);
 
 /* session_manage.c */
 struct holder *session_begin_new(

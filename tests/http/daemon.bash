@@ -6,7 +6,8 @@ exe=${UNROLLD_EXE:-$PWD/build/release/unrolld}
 loose=()
 [ "${VARIANT:-release}" != tsan ] || loose=(setarch -R)
 
-# make_model DIR NAME: knows the letters of this text, and no others.
+# make_model DIR NAME [SEED [HIDDEN]]: knows the letters of this text, and no
+# others.
 make_model() {
 	mkdir -p "$1"
 	for _ in {1..60}; do
@@ -14,7 +15,7 @@ make_model() {
 		echo 'Why, then, is my pump well flowered? JULIET: O me!'
 	done >"$1/text"
 	"${loose[@]}" "$exe" train "$1/text" -o "$1/$2.safetensors" \
-		--tokenizer char --cell lstm --hidden 48 --layers 2 \
+		--tokenizer char --cell lstm --hidden "${4:-48}" --layers 2 \
 		--batch 4 --seq-length 16 --max-steps 20 --seed "${3:-1}" \
 		--threads 1 >"$1/$2.log" 2>&1 || {
 		cat "$1/$2.log" >&2

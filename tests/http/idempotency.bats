@@ -2,12 +2,13 @@
 
 load daemon
 
-setup_file() {
-	make_model "$BATS_FILE_TMPDIR/models" tiny
-}
+# Long and slow enough to be left in the middle.
+long=100000 hidden=192
+[ "${VARIANT:-release}" = release ] || long=20000 hidden=48
 
-long=300000
-[ "${VARIANT:-release}" = release ] || long=20000
+setup_file() {
+	make_model "$BATS_FILE_TMPDIR/models" tiny 1 "$hidden"
+}
 
 # keyed KEY JSON
 keyed() {
@@ -265,6 +266,61 @@ position() {
 	# The same key elsewhere is another.
 	keyed k '{"seed": 5}'
 	expect "$(field .object)" sample
+}
+
+@test "a session that has read a prompt is made once for a key" {
+	start
+	local json='{"seed": 5, "prompt": "ROMEO: the quick"}' first id
+	request POST /v1/sessions -H 'Idempotency-Key: p' -H 'Content-Type: application/json' -d "$json"
+	expect "$status" 201
+	expect "$(field .position)" 16
+	id=$(field .id) first=$body
+	# After a crash, too: the answer was stored with the session.
+	stop KILL
+	start
+	request POST /v1/sessions -H 'Idempotency-Key: p' -H 'Content-Type: application/json' -d "$json"
+	expect "$status" 201
+	expect "$body" "$first"
+	[[ "$head" == *"Idempotent-Replayed: true"* ]]
+	request GET /v1/sessions
+	expect "$(field '.data | length')" 1
+	request GET "/v1/sessions/$id"
+	expect "$body" "$first"
+	reference_text=$(post /sample '{"prompt": "ROMEO: the quick", "seed": 5, "length": 40}'; field .text)
+	post /sample "{\"session\": \"$id\", \"length\": 40}"
+	expect "$(field .text)" "$reference_text"
+}
+
+@test "a session's answers and streams are deleted with it" {
+	local json='{"session": "a", "length": 50}' stream kept
+	start
+	post /v1/sessions '{"id": "a", "seed": 7}'
+	post /v1/sessions '{"id": "ab", "seed": 7}'
+	keyed k "$json"
+	expect "$status" 200
+	keyed other '{"session": "ab", "length": 50}'
+	kept=$body
+	post /sample '{"session": "a", "length": 50, "stream": true}'
+	stream=$(sed -n 's/^X-Stream-Id: //p' <<<"$head")
+	request GET "/v1/streams/$stream"
+	expect "$status" 200
+	request DELETE /v1/sessions/a
+	expect "$status" 200
+	request GET "/v1/streams/$stream"
+	expect_error 404 stream stream_not_found "$stream"
+	keyed k "$json"
+	expect_error 404 session session_not_found "a"
+	# Its like keep theirs, and who takes the name is somebody else.
+	post /v1/sessions '{"id": "a", "seed": 7}'
+	keyed k "$json"
+	expect "$status" 200
+	[[ "$head" != *dempotent-[Rr]eplayed* ]]
+	keyed other '{"session": "ab", "length": 50}'
+	expect "$body" "$kept"
+	stop KILL
+	start
+	request GET "/v1/streams/$stream"
+	expect_error 404 stream stream_not_found "$stream"
 }
 
 @test "one writer at a time: busy is a 409 that says not to try again" {

@@ -2,31 +2,32 @@
 
 load daemon
 
+# Long and slow enough to be left in the middle.
+long=100000 hidden=192
+[ "${VARIANT:-release}" = release ] || long=20000 hidden=48
+
 setup_file() {
-	make_model "$BATS_FILE_TMPDIR/models" tiny
+	make_model "$BATS_FILE_TMPDIR/models" tiny 1 "$hidden"
 }
 
-# Long enough to be left in the middle.
-long=300000
-[ "${VARIANT:-release}" = release ] || long=20000
-
-# stream FILE JSON [CURL OPTION...]: what came until the end or a limit.
+# stream FILE JSON [CURL OPTION...]: what came until the end, or until there
+# were $part bytes.
 stream() {
 	local file=$BATS_TEST_TMPDIR/$1 json=$2
 
 	shift 2
 	curl -sSN --max-time 30 -H 'Content-Type: application/json' \
-		-D "$file.head" -d "$json" "$@" "$url/sample" >"$file" \
-		2>/dev/null || true
+		-D "$file.head" -d "$json" "$@" "$url/sample" 2>/dev/null |
+		head -c "${part:-99M}" >"$file" || true
 }
 
-# resume FILE ID [CURL OPTION...]
+# resume FILE ID [CURL OPTION...]: likewise.
 resume() {
 	local file=$BATS_TEST_TMPDIR/$1 id=$2
 
 	shift 2
 	curl -sSN --max-time 50 -D "$file.head" "$@" "$url/v1/streams/$id" \
-		>"$file"
+		2>/dev/null | head -c "${part:-99M}" >"$file" || true
 }
 
 stream_id() {
@@ -129,8 +130,7 @@ same_text() {
 @test "dropped and resumed: the text is as if it had never been" {
 	start
 	reference "{\"prompt\": \"ROMEO:\", \"length\": $long, \"seed\": 5}"
-	stream one "{\"prompt\": \"ROMEO:\", \"length\": $long, \"seed\": 5, \"stream\": true}" \
-		--limit-rate 400K --max-time 0.7
+	part=20K stream one "{\"prompt\": \"ROMEO:\", \"length\": $long, \"seed\": 5, \"stream\": true}"
 	local id=$(stream_id one) n=$(last_id one)
 	[ "$n" -gt 0 ]
 	[ "$n" -lt "$long" ]
@@ -175,8 +175,7 @@ same_text() {
 	post /v1/sessions '{"id": "a", "seed": 7}'
 	post /v1/sessions '{"id": "b", "seed": 7}'
 	reference "{\"session\": \"b\", \"prompt\": \"ROMEO:\", \"length\": $long}"
-	stream one "{\"session\": \"a\", \"prompt\": \"ROMEO:\", \"length\": $long, \"stream\": true}" \
-		--limit-rate 400K --max-time 0.7
+	part=20K stream one "{\"session\": \"a\", \"prompt\": \"ROMEO:\", \"length\": $long, \"stream\": true}"
 	local id=$(stream_id one) n=$(last_id one) at
 	resume two "$id?from=$n"
 	same_text one two
@@ -188,11 +187,33 @@ same_text() {
 	expect "$(field .text)" "$(cat "$BATS_TEST_TMPDIR/reference")"
 }
 
+@test "a dropped stream that held text back for a stop goes on all the same" {
+	start
+	post /v1/sessions '{"id": "a", "seed": 7}'
+	post /v1/sessions '{"id": "b", "seed": 7}'
+	# Most letters may be the beginning of a stop.
+	local stop='"stop": [" ~", "e~", "o~", "t~", "r~", "h~", "u~", "n~"]' i n
+	reference "{\"session\": \"b\", \"length\": $long, $stop}"
+	part=20K stream piece.0 "{\"session\": \"a\", \"length\": $long, $stop, \"stream\": true}"
+	local id=$(stream_id piece.0) pieces=(piece.0)
+	for i in 1 2; do
+		n=$(last_id "piece.$((i - 1))")
+		part=20K resume "piece.$i" "$id?from=$n"
+		pieces+=("piece.$i")
+	done
+	resume last "$id?from=$(last_id piece.2)"
+	same_text "${pieces[@]}" last
+	request GET /v1/sessions/a
+	expect "$(field .position)" "$long"
+	reference '{"session": "b", "length": 100}'
+	post /sample '{"session": "a", "length": 100}'
+	expect "$(field .text)" "$(cat "$BATS_TEST_TMPDIR/reference")"
+}
+
 @test "if the session went on meanwhile, a dropped stream ends where it was cut" {
 	start
 	post /v1/sessions '{"id": "a", "seed": 7}'
-	stream one "{\"session\": \"a\", \"length\": $long, \"stream\": true}" \
-		--limit-rate 400K --max-time 0.7
+	part=20K stream one "{\"session\": \"a\", \"length\": $long, \"stream\": true}"
 	wait_metric unrolld_generations_active 0
 	request GET /v1/sessions/a
 	local at=$(field .position)
@@ -225,7 +246,7 @@ same_text() {
 	stop KILL
 	start
 	request GET "/v1/streams/$id"
-	expect_error 404 session session_not_found ""
+	expect_error 404 stream stream_not_found ""
 }
 
 @test "kill -9 in the middle: the stream is generated again from its record" {
@@ -277,7 +298,7 @@ same_text() {
 @test "on another kernel set a stream is gone" {
 	start
 	stream one '{"length": 100, "seed": 1, "stream": true}'
-	stop KILL
+	stop TERM
 	UNROLLD_KERNELS=generic start
 	request GET "/v1/streams/$(stream_id one)"
 	if [[ "$(tail -4 "$BATS_TEST_TMPDIR/one")" == *-generic\"* ]]; then
@@ -291,8 +312,7 @@ same_text() {
 	start
 	post /v1/sessions '{"id": "a", "seed": 7}'
 	reference '{"length": 20000, "seed": 7}'
-	stream one '{"session": "a", "length": 20000, "stream": true, "on_disconnect": "continue"}' \
-		--limit-rate 20K --max-time 0.5
+	part=20K stream one '{"session": "a", "length": 20000, "stream": true, "on_disconnect": "continue"}'
 	local id=$(stream_id one) n=$(last_id one)
 	wait_metric unrolld_generations_active 0
 	wait_metric unrolld_streams_detached 0
@@ -314,19 +334,16 @@ same_text() {
 @test "a detached stream is picked up while it runs" {
 	start
 	reference "{\"length\": $long, \"seed\": 7}"
-	stream one "{\"length\": $long, \"seed\": 7, \"stream\": true, \"on_disconnect\": \"continue\"}" \
-		--limit-rate 100K --max-time 0.5
+	part=20K stream one "{\"length\": $long, \"seed\": 7, \"stream\": true, \"on_disconnect\": \"continue\"}"
 	resume two "$(stream_id one)" -H "Last-Event-ID: $(last_id one)"
 	same_text one two
 }
 
 @test "only so many go on without their clients" {
 	start --streams.max_detached 1
-	stream one '{"length": 1000000, "stream": true, "on_disconnect": "continue"}' \
-		--max-time 0.3
+	part=4K stream one '{"length": 1000000, "stream": true, "on_disconnect": "continue"}'
 	wait_metric unrolld_streams_detached 1
-	stream two '{"length": 1000000, "stream": true, "on_disconnect": "continue"}' \
-		--max-time 0.3
+	part=4K stream two '{"length": 1000000, "stream": true, "on_disconnect": "continue"}'
 	wait_metric 'unrolld_generations_total{outcome="cancelled"}' 1
 	expect "$(metric unrolld_streams_detached)" 1
 	stop TERM
@@ -353,14 +370,12 @@ same_text() {
 	local pieces=() id n=0 i
 	post /v1/sessions '{"id": "a", "seed": 11}'
 	reference '{"length": 20000, "seed": 11}'
-	stream piece.0 '{"session": "a", "length": 20000, "stream": true}' \
-		--limit-rate 50K --max-time 0.3
+	part=20K stream piece.0 '{"session": "a", "length": 20000, "stream": true}'
 	id=$(stream_id piece.0)
 	pieces=(piece.0)
 	n=$(last_id piece.0)
 	for i in 1 2 3; do
-		resume "piece.$i" "$id?from=${n:-0}" --limit-rate 50K \
-			--max-time 0.3 2>/dev/null || true
+		part=20K resume "piece.$i" "$id?from=${n:-0}"
 		pieces+=("piece.$i")
 		n=$(text "${pieces[@]}" | wc -c)
 	done

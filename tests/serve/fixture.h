@@ -284,6 +284,21 @@ static inline void fixture_run(
 	fixture_until(f, o, 1);
 }
 
+/* A new session; done comes once it is stored. */
+static inline int fixture_store_new(struct fixture *f,
+	const struct session_options *o, struct session_info *info,
+	store_done_fn *done, void *arg, struct error *err)
+{
+	struct session *s;
+
+	if (session_create(f->sessions, o, &s, err) < 0)
+		return -1;
+	must(session_info_copy(info, &s->info, err));
+	session_commit(s, o->model->system, NULL, 0, done, arg);
+	store_writer_flush(f->writer);
+	return 0;
+}
+
 static inline void fixture_create(
 	struct fixture *f, const char *id, uint64_t seed)
 {
@@ -293,7 +308,7 @@ static inline void fixture_create(
 	};
 	struct session_info info;
 
-	must(session_create(f->sessions, &o, &info, NULL, NULL, &fault));
+	must(fixture_store_new(f, &o, &info, NULL, NULL, &fault));
 	session_info_release(&info);
 	registry_unref(m);
 }
