@@ -28,6 +28,7 @@ static const struct command commands[] = {
 	{ "import", cmd_import, "make a model of PyTorch's weights" },
 	{ "export", cmd_export, "write a model's weights for PyTorch" },
 	{ "sessions", cmd_sessions, "look after a daemon's sessions" },
+	{ "dictionary", cmd_dictionary, "build the jieba tokenizer's words" },
 	{ "bench", cmd_bench, "measure how fast a model steps here" },
 	{ "version", cmd_version, "print the version and what it runs on" },
 	{ "help", cmd_help, "explain a command" },
@@ -43,7 +44,7 @@ static void usage(FILE *out)
 	      "\n",
 		out);
 	for (size_t i = 0; i < N_COMMANDS; i++)
-		fprintf(out, "  %-9s %s\n", commands[i].name,
+		fprintf(out, "  %-10s %s\n", commands[i].name,
 			commands[i].summary);
 	fputs("\n`unrolld help COMMAND` explains one of them.\n", out);
 }
