@@ -20,6 +20,7 @@ struct corpus_options {
 	size_t n_paths;
 	const char *encoding;  /* charset; NULL: utf-8 */
 	const char *tokenizer; /* kind to learn, when none is given */
+	struct tokenizer_options learn;
 	enum unknown_policy unknown;
 	bool keep_newlines;    /* else CR LF and CR become LF */
 	const char *cache_dir; /* where a large one is mapped from, and a pipe
@@ -33,6 +34,7 @@ struct corpus {
 	uint64_t bytes;		     /* of UTF-8 text */
 	uint64_t characters;	     /* code points (bytes for `byte`) */
 	uint64_t skipped;	     /* unknown characters left out */
+	uint64_t unknown;	     /* tokens that are "<unk>" */
 	uint64_t hash;		     /* XXH3-64 of the UTF-8 text */
 	void *storage;		     /* private */
 	size_t storage_bytes;

@@ -35,7 +35,8 @@ static const struct option rows[] = {
 		.help = "print one JSON object" },
 	{ "encoding", OPTION_STRING, AT(encoding), "utf-8",
 		.help = "charset of the text", .argument = "CHARSET" },
-	{ "unknown", OPTION_ENUM, AT(unknown), "error", .choices = "error|skip",
+	{ "unknown", OPTION_ENUM, AT(unknown), "auto",
+		.choices = "auto|error|skip",
 		.help = "characters outside the model's vocabulary" },
 	{ "part", OPTION_ENUM, AT(part), "all", .choices = "all|tail|head",
 		.help = "of the text: all, the last --fraction, or what is "

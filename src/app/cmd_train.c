@@ -151,6 +151,9 @@ static int open_corpus(struct run *r, struct error *err)
 		.n_paths = r->texts.n,
 		.encoding = r->o.encoding,
 		.tokenizer = r->o.tokenizer,
+		.learn = { .min_count = r->o.min_count,
+			.max_vocab = r->o.max_vocab,
+			.lower_case = r->o.lower_case },
 		.unknown = (enum unknown_policy)r->o.unknown,
 		.cache_dir = r->o.cache_dir,
 	};

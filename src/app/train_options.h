@@ -25,6 +25,8 @@ struct train_options {
 	bool resume;
 
 	char *tokenizer, *encoding;
+	uint64_t min_count, max_vocab;
+	bool lower_case;
 	int unknown; /* enum unknown_policy */
 	char *cache_dir;
 	double validation_fraction;

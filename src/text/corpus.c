@@ -161,7 +161,7 @@ static int learn(struct corpus *c, const struct corpus_options *o,
 {
 	const char *kind = o->tokenizer ? o->tokenizer : "char";
 
-	if (tokenizer_builder_open(&p->builder, kind, err) < 0)
+	if (tokenizer_builder_open(&p->builder, kind, &o->learn, err) < 0)
 		return -1;
 	if (tokenizer_kind_learns(kind) &&
 		corpus_source_read(s, take, p, err) < 0) {
@@ -212,6 +212,7 @@ static int write_corpus(struct corpus *c, const struct corpus_options *o,
 	c->hash = XXH3_64bits_digest(p->hash);
 	c->characters = p->characters + p->count.characters;
 	c->skipped = p->count.skipped;
+	c->unknown = p->count.unknown;
 	return 0;
 }
 
