@@ -28,6 +28,7 @@ struct jieba;
 int jieba_open(struct jieba **j, const char *path, struct error *err);
 void jieba_close(struct jieba *j);
 
+const char *jieba_path(const struct jieba *j);
 /* Of the words, frequencies and tables that the dictionary was made from. */
 uint64_t jieba_hash(const struct jieba *j);
 

@@ -38,6 +38,8 @@ struct tokenizer_options {
 	uint64_t min_count; /* leave out what comes less often; 0 as 1 */
 	size_t max_vocab;   /* tokens at most, "<unk>" included; 0: no limit */
 	bool lower_case;    /* fold the text, which can't be got back then */
+	bool jieba_no_hmm;  /* only words of the dictionary */
+	const char *jieba_user_dict; /* a file of words more, or NULL */
 };
 
 /* Learn a vocabulary from a stream of UTF-8 chunks (cut anywhere), sorted so

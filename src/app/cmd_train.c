@@ -153,7 +153,9 @@ static int open_corpus(struct run *r, struct error *err)
 		.tokenizer = r->o.tokenizer,
 		.learn = { .min_count = r->o.min_count,
 			.max_vocab = r->o.max_vocab,
-			.lower_case = r->o.lower_case },
+			.lower_case = r->o.lower_case,
+			.jieba_no_hmm = !r->o.jieba_hmm,
+			.jieba_user_dict = r->o.jieba_user_dict },
 		.unknown = (enum unknown_policy)r->o.unknown,
 		.cache_dir = r->o.cache_dir,
 	};

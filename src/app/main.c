@@ -4,10 +4,13 @@
  */
 #include "app/cmd.h"
 
+#include "app/paths.h"
 #include "math/gemm.h"
 #include "math/kernels.h"
+#include "text/jieba.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct command {
@@ -140,11 +143,10 @@ static int cmd_help(int argc, char **argv)
 	return c->run(2, args);
 }
 
-int main(int argc, char **argv)
+static int dispatch(int argc, char **argv)
 {
 	const struct command *c;
 
-	gemm_prepare();
 	if (argc < 2) {
 		usage(stderr);
 		return CMD_USAGE;
@@ -157,4 +159,19 @@ int main(int argc, char **argv)
 	if (!c)
 		return unknown_command(argv[1]);
 	return c->run(argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+	char *jieba = paths_jieba();
+	int rc;
+
+	gemm_prepare();
+	jieba_set_default(jieba,
+		"there is none beside this program or in share/unrolld; "
+		"install python3-jieba and run make again, or let "
+		"UNROLLD_JIEBA_DICTIONARY name one");
+	rc = dispatch(argc, argv);
+	free(jieba);
+	return rc;
 }

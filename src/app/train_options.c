@@ -33,7 +33,8 @@ static const struct option rows[] = {
 		.argument = "MODEL" },
 	HEADING("Text"),
 	{ "tokenizer", OPTION_STRING, AT(tokenizer), "char",
-		.help = "char (Unicode code points), word or byte",
+		.help = "char (Unicode code points), word, jieba or "
+			"byte",
 		.argument = "KIND" },
 	{ "min-count", OPTION_UINT, AT(min_count), "1", "1", "1000000000",
 		.help = "word: what comes less often is <unk>, never sampled" },
@@ -41,6 +42,12 @@ static const struct option rows[] = {
 		.help = "word: tokens to keep, the most frequent; 0: all" },
 	{ "lower-case", OPTION_BOOL, AT(lower_case), "no",
 		.help = "word: fold the text to lower case" },
+	{ "jieba-hmm", OPTION_BOOL, AT(jieba_hmm), "yes",
+		.help = "jieba: find words that its dictionary lacks, too" },
+	{ "jieba-user-dict", OPTION_STRING, AT(jieba_user_dict), NULL,
+		.help = "jieba: words to add, lines of \"word [frequency] "
+			"[tag]\"",
+		.argument = "FILE" },
 	{ "encoding", OPTION_STRING, AT(encoding), "utf-8",
 		.help = "charset of the text, as iconv names it",
 		.argument = "CHARSET" },

@@ -26,7 +26,8 @@ struct train_options {
 
 	char *tokenizer, *encoding;
 	uint64_t min_count, max_vocab;
-	bool lower_case;
+	bool lower_case, jieba_hmm;
+	char *jieba_user_dict;
 	int unknown; /* enum unknown_policy */
 	char *cache_dir;
 	double validation_fraction;

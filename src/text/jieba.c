@@ -93,6 +93,11 @@ int jieba_open(struct jieba **j, const char *path, struct error *err)
 	if (!new)
 		return error_set_memory(err, "jieba", sizeof(*new));
 	jieba_user_init(&new->user);
+	new->path = strdup(path);
+	if (!new->path) {
+		jieba_close(new);
+		return error_set_memory(err, "path", strlen(path));
+	}
 	if (jieba_file_open(&new->file, path, err) < 0 ||
 		add_letters(new, path, err) < 0 || take_logs(new, err) < 0) {
 		jieba_close(new);
@@ -108,9 +113,15 @@ void jieba_close(struct jieba *j)
 		return;
 	jieba_file_close(&j->file);
 	jieba_user_release(&j->user);
+	free(j->path);
 	free(j->logs);
 	free(j->pages);
 	free(j);
+}
+
+const char *jieba_path(const struct jieba *j)
+{
+	return j->path;
 }
 
 uint64_t jieba_hash(const struct jieba *j)

@@ -7,6 +7,7 @@
 #include "text/jieba_user.h"
 
 struct jieba {
+	char *path; /* owned */
 	struct jieba_file file;
 	double *logs; /* [n_frequencies] owned; of frequency 0: log(1) */
 	uint64_t total;

@@ -22,7 +22,7 @@ struct cutter {
 	int (*cut)(const struct cutter *c, const char *text, size_t len,
 		piece_sink *sink, void *arg, struct error *err);
 	/* As tokenizer_boundary; text is valid UTF-8. No piece is so long that
-	 * this stays 0 past 64 KiB. */
+	 * this stays 0 past 256 KiB. */
 	size_t (*boundary)(
 		const struct cutter *c, const char *text, size_t len);
 	void (*release)(struct cutter *c);

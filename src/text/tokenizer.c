@@ -11,6 +11,7 @@ static const struct tokenizer_ops *const kinds[] = {
 	&tokenizer_byte,
 	&tokenizer_char,
 	&tokenizer_word,
+	&tokenizer_jieba,
 };
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -90,6 +91,8 @@ static int check_options(const struct tokenizer_ops *ops,
 		{ o->min_count > 1, TAKES_MIN_COUNT, "min-count" },
 		{ o->max_vocab > 0, TAKES_MAX_VOCAB, "max-vocab" },
 		{ o->lower_case, TAKES_LOWER_CASE, "lower-case" },
+		{ o->jieba_no_hmm, TAKES_JIEBA, "jieba-hmm" },
+		{ o->jieba_user_dict, TAKES_JIEBA, "jieba-user-dict" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

@@ -31,6 +31,7 @@ enum tokenizer_takes {
 	TAKES_MIN_COUNT = 1,
 	TAKES_MAX_VOCAB = 2,
 	TAKES_LOWER_CASE = 4,
+	TAKES_JIEBA = 8,
 };
 
 struct tokenizer_ops {
@@ -69,6 +70,7 @@ struct tokenizer_ops {
 extern const struct tokenizer_ops tokenizer_byte;
 extern const struct tokenizer_ops tokenizer_char;
 extern const struct tokenizer_ops tokenizer_word;
+extern const struct tokenizer_ops tokenizer_jieba;
 
 /* For kinds that have nothing to open. */
 int tokenizer_builder_nothing(struct tokenizer_builder *b, struct error *err);
