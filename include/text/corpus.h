@@ -35,6 +35,7 @@ struct corpus {
 	uint64_t characters;	     /* code points (bytes for `byte`) */
 	uint64_t skipped;	     /* unknown characters left out */
 	uint64_t unknown;	     /* tokens that are "<unk>" */
+	uint64_t unknown_characters; /* that these stand for */
 	uint64_t hash;		     /* XXH3-64 of the UTF-8 text */
 	void *storage;		     /* private */
 	size_t storage_bytes;

@@ -3,6 +3,7 @@
 
 #include "app/command_line.h"
 #include "app/model_file.h"
+#include "app/text_measure.h"
 #include "base/options.h"
 #include "nn/checkpoint.h"
 #include "nn/model.h"
@@ -62,7 +63,8 @@ struct eval {
 	struct corpus corpus;
 	struct team *team;
 	struct streams streams;
-	uint64_t tokens, characters;
+	uint64_t tokens;
+	struct text_measure measure;
 	double nats;
 };
 
@@ -80,22 +82,6 @@ static void cut(struct eval *e)
 		.stride = end - begin,
 		.end = end - begin,
 	};
-}
-
-/* Code points that the predicted tokens begin. */
-static uint64_t count_characters(const struct eval *e)
-{
-	uint64_t count = 0;
-
-	for (size_t i = e->streams.begin + 1; i < e->streams.end; i++) {
-		size_t n;
-		const char *bytes = tokenizer_bytes(
-			e->tokenizer, tokens_at(&e->streams.tokens, i), &n);
-
-		for (size_t j = 0; j < n; j++)
-			count += (bytes[j] & 0xc0) != 0x80;
-	}
-	return count;
 }
 
 static int evaluate_packed(struct eval *e, struct error *err)
@@ -138,16 +124,18 @@ static int run(struct eval *e, const char *model, char *const *texts, size_t n,
 		     ? trainer_evaluate(&e->model.parameters, &e->streams, 0,
 			       e->team, &e->nats, &e->tokens, err)
 		     : evaluate_packed(e, err);
-	e->characters = rc ? 0 : count_characters(e);
+	if (rc == 0)
+		text_measure(&e->measure, &e->corpus, &e->streams);
 	return rc;
 }
 
 static void print(const struct eval *e)
 {
 	static const char *const parts[] = { "all", "tail", "head" };
-	const double total = e->nats * (double)e->tokens;
+	const uint64_t characters = e->measure.characters;
 	const double per_character =
-		total / (double)(e->characters ? e->characters : 1);
+		text_measure_per_character(&e->measure, e->nats);
+	const double unknown = text_measure_unknown_rate(&e->measure);
 	json_t *line;
 
 	if (!e->o.json) {
@@ -158,21 +146,26 @@ static void print(const struct eval *e)
 		       "tokens      %llu\n"
 		       "characters  %llu\n"
 		       "skipped     %llu\n"
+		       "unknown     %llu (%.3f%% of the tokens)\n"
 		       "nats/token  %.4f\n"
 		       "nats/char   %.4f\n"
 		       "bits/char   %.4f\n"
 		       "perplexity  %.4f\n",
 			(unsigned long long)e->tokens,
-			(unsigned long long)e->characters,
-			(unsigned long long)e->corpus.skipped, e->nats,
-			per_character, per_character / M_LN2, exp(e->nats));
+			(unsigned long long)characters,
+			(unsigned long long)e->corpus.skipped,
+			(unsigned long long)e->measure.unknown, 100 * unknown,
+			e->nats, per_character, per_character / M_LN2,
+			exp(e->nats));
 		return;
 	}
-	line = json_pack("{s:s, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:f}",
+	line = json_pack("{s:s, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, "
+			 "s:f}",
 		"split", parts[e->o.part], "fraction", e->o.fraction, "tokens",
-		(json_int_t)e->tokens, "characters", (json_int_t)e->characters,
-		"skipped", (json_int_t)e->corpus.skipped, "nats_per_token",
-		e->nats, "nats_per_character", per_character,
+		(json_int_t)e->tokens, "characters", (json_int_t)characters,
+		"skipped", (json_int_t)e->corpus.skipped, "unknown",
+		(json_int_t)e->measure.unknown, "unknown_rate", unknown,
+		"nats_per_token", e->nats, "nats_per_character", per_character,
 		"bits_per_character", per_character / M_LN2, "perplexity",
 		exp(e->nats));
 	if (line)

@@ -3,6 +3,7 @@
 #include "app/cmd.h"
 
 #include "app/model_file.h"
+#include "app/text_measure.h"
 #include "app/text_sampler.h"
 #include "app/train_options.h"
 #include "app/train_progress.h"
@@ -493,6 +494,7 @@ static int train(struct run *r, struct trainer_report *at, struct error *err)
 static int final_evaluation(struct run *r, struct error *err)
 {
 	struct checkpoint shipped;
+	struct text_measure measure;
 	const char *split =
 		r->o.validation_split == SPLIT_TAIL ? "tail" : "stream";
 	double nats;
@@ -505,11 +507,16 @@ static int final_evaluation(struct run *r, struct error *err)
 	if (evaluate(r, &shipped.parameters, &r->validation, true, &nats, err) <
 		0)
 		goto out;
+	text_measure(&measure, &r->corpus, &r->validation);
 	if (!shipped.training ||
 		json_object_set_new(shipped.training, "validation",
-			json_pack("{s:f, s:s, s:f}", "nats_per_token", nats,
-				"split", split, "fraction",
-				r->o.validation_fraction)) < 0) {
+			json_pack("{s:f, s:f, s:f, s:s, s:f}", "nats_per_token",
+				nats, "nats_per_character",
+				text_measure_per_character(&measure, nats),
+				"unknown_rate",
+				text_measure_unknown_rate(&measure), "split",
+				split, "fraction", r->o.validation_fraction)) <
+			0) {
 		error_set_memory(err, "training summary", 0);
 		goto out;
 	}
@@ -520,6 +527,13 @@ static int final_evaluation(struct run *r, struct error *err)
 		r->o.output, nats, nats / M_LN2, 100 * r->o.validation_fraction,
 		r->o.validation_split == SPLIT_TAIL ? "the text"
 						    : "each stream");
+	if (measure.characters != measure.tokens)
+		train_progress_say(&r->progress,
+			"%.4f nats/character (%.4f bits), perplexity %.2f a "
+			"token, %.3f%% of the tokens outside the vocabulary",
+			text_measure_per_character(&measure, nats),
+			text_measure_per_character(&measure, nats) / M_LN2,
+			exp(nats), 100 * text_measure_unknown_rate(&measure));
 out:
 	checkpoint_release(&shipped);
 	return rc;
@@ -587,6 +601,12 @@ static void introduce(struct run *r)
 		train_progress_say(&r->progress,
 			"%llu characters outside the vocabulary left out",
 			(unsigned long long)r->corpus.skipped);
+	if (r->corpus.unknown)
+		train_progress_say(&r->progress,
+			"%llu tokens (%.3f%%) outside the vocabulary",
+			(unsigned long long)r->corpus.unknown,
+			100 * (double)r->corpus.unknown /
+				(double)r->corpus.tokens.count);
 }
 
 /* Better known before an hour of training than after. */

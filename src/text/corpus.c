@@ -213,6 +213,7 @@ static int write_corpus(struct corpus *c, const struct corpus_options *o,
 	c->characters = p->characters + p->count.characters;
 	c->skipped = p->count.skipped;
 	c->unknown = p->count.unknown;
+	c->unknown_characters = p->count.unknown_characters;
 	return 0;
 }
 

@@ -210,6 +210,7 @@ static int unknown_piece(
 	}
 	if (r->policy == UNKNOWN_AUTO && t->has_unknown) {
 		r->count->unknown++;
+		r->count->unknown_characters += utf8_count(s, len);
 		return append(r, t->unknown);
 	}
 	return error_set(r->err, ERROR_UNPROCESSABLE,
