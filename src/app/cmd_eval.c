@@ -23,7 +23,7 @@ enum { CHECKPOINT_WEIGHTS, FIRST_TYPE };
 struct eval_options {
 	bool help, json;
 	char *encoding, *cache_dir;
-	int unknown, part, weights;
+	int encoding_errors, unknown, part, weights;
 	double fraction;
 	uint64_t threads;
 };
@@ -35,7 +35,11 @@ static const struct option rows[] = {
 	{ "json", OPTION_BOOL, AT(json), "no",
 		.help = "print one JSON object" },
 	{ "encoding", OPTION_STRING, AT(encoding), "utf-8",
-		.help = "charset of the text", .argument = "CHARSET" },
+		.help = "charset of the text, or auto", .argument = "CHARSET" },
+	{ "encoding-errors", OPTION_ENUM, AT(encoding_errors), "strict",
+		.choices = "strict|replace|skip",
+		.help = "bytes that the charset doesn't have: an error, U+FFFD "
+			"or left out, and counted" },
 	{ "unknown", OPTION_ENUM, AT(unknown), "auto",
 		.choices = "auto|error|skip",
 		.help = "characters outside the model's vocabulary" },
@@ -104,6 +108,7 @@ static int run(struct eval *e, const char *model, char *const *texts, size_t n,
 		.paths = (const char *const *)texts,
 		.n_paths = n,
 		.encoding = e->o.encoding,
+		.faults = (enum encoding_faults)e->o.encoding_errors,
 		.unknown = (enum unknown_policy)e->o.unknown,
 		.cache_dir = e->o.cache_dir,
 	};
@@ -145,6 +150,7 @@ static void print(const struct eval *e)
 		printf(", batch 1, stateful from the initial state\n"
 		       "tokens      %llu\n"
 		       "characters  %llu\n"
+		       "faults      %llu\n"
 		       "skipped     %llu\n"
 		       "unknown     %llu (%.3f%% of the tokens)\n"
 		       "nats/token  %.4f\n"
@@ -153,17 +159,19 @@ static void print(const struct eval *e)
 		       "perplexity  %.4f\n",
 			(unsigned long long)e->tokens,
 			(unsigned long long)characters,
+			(unsigned long long)e->corpus.faults,
 			(unsigned long long)e->corpus.skipped,
 			(unsigned long long)e->measure.unknown, 100 * unknown,
 			e->nats, per_character, per_character / M_LN2,
 			exp(e->nats));
 		return;
 	}
-	line = json_pack("{s:s, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, "
-			 "s:f}",
+	line = json_pack("{s:s, s:f, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, "
+			 "s:f, s:f}",
 		"split", parts[e->o.part], "fraction", e->o.fraction, "tokens",
 		(json_int_t)e->tokens, "characters", (json_int_t)characters,
-		"skipped", (json_int_t)e->corpus.skipped, "unknown",
+		"faults", (json_int_t)e->corpus.faults, "skipped",
+		(json_int_t)e->corpus.skipped, "unknown",
 		(json_int_t)e->measure.unknown, "unknown_rate", unknown,
 		"nats_per_token", e->nats, "nats_per_character", per_character,
 		"bits_per_character", per_character / M_LN2, "perplexity",

@@ -151,6 +151,7 @@ static int open_corpus(struct run *r, struct error *err)
 		.paths = (const char *const *)r->texts.items,
 		.n_paths = r->texts.n,
 		.encoding = r->o.encoding,
+		.faults = (enum encoding_faults)r->o.encoding_errors,
 		.tokenizer = r->o.tokenizer,
 		.learn = { .min_count = r->o.min_count,
 			.max_vocab = r->o.max_vocab,
@@ -311,7 +312,7 @@ static json_t *summary(const struct run *r, const struct trainer_report *at)
 	s = json_pack("{s:{s:s, s:I, s:I, s:s}, s:I, s:f, s:f, s:o*}", "corpus",
 		"hash", hash, "characters", (json_int_t)r->corpus.characters,
 		"tokens", (json_int_t)r->corpus.tokens.count, "encoding",
-		r->o.encoding, "steps", (json_int_t)at->step, "epochs",
+		r->corpus.charset, "steps", (json_int_t)at->step, "epochs",
 		at->epoch, "smooth_loss", at->smooth_loss, "options",
 		train_options_save(&r->table));
 	return s;
@@ -597,6 +598,12 @@ static void introduce(struct run *r)
 			 r->model.parameters.count * sizeof(real)) /
 			1e6,
 		team_size(r->team), kernels_name());
+	if (r->corpus.faults)
+		train_progress_say(&r->progress,
+			"%llu faults of the encoding %s",
+			(unsigned long long)r->corpus.faults,
+			r->o.encoding_errors == FAULTS_SKIP ? "left out"
+							    : "replaced");
 	if (r->corpus.skipped)
 		train_progress_say(&r->progress,
 			"%llu characters outside the vocabulary left out",
