@@ -11,6 +11,7 @@ static const struct tokenizer_ops *const kinds[] = {
 	&tokenizer_byte,
 	&tokenizer_char,
 	&tokenizer_word,
+	&tokenizer_bpe,
 };
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))

@@ -69,6 +69,7 @@ struct tokenizer_ops {
 extern const struct tokenizer_ops tokenizer_byte;
 extern const struct tokenizer_ops tokenizer_char;
 extern const struct tokenizer_ops tokenizer_word;
+extern const struct tokenizer_ops tokenizer_bpe;
 
 /* For kinds that have nothing to open. */
 int tokenizer_builder_nothing(struct tokenizer_builder *b, struct error *err);
