@@ -76,6 +76,7 @@ struct tokenizer_count {
 	uint64_t characters; /* seen: code points, or bytes for `byte` */
 	uint64_t skipped;    /* of them, unknown and left out */
 	uint64_t unknown;    /* tokens that are "<unk>" */
+	uint64_t unknown_characters; /* that these stand for */
 };
 
 /* Encode one part of a longer text: append its ids to out and add to *count,

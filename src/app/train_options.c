@@ -49,8 +49,13 @@ static const struct option rows[] = {
 			"[tag]\"",
 		.argument = "FILE" },
 	{ "encoding", OPTION_STRING, AT(encoding), "utf-8",
-		.help = "charset of the text, as iconv names it",
+		.help = "charset of the text, as iconv names it; auto: by its "
+			"byte-order mark, else UTF-8 if valid, else GB18030",
 		.argument = "CHARSET" },
+	{ "encoding-errors", OPTION_ENUM, AT(encoding_errors), "strict",
+		.choices = "strict|replace|skip",
+		.help = "bytes that the charset doesn't have: an error, U+FFFD "
+			"or left out, and counted" },
 	{ "unknown", OPTION_ENUM, AT(unknown), "auto",
 		.choices = "auto|error|skip",
 		.help = "what is outside the vocabulary: auto is <unk> where "

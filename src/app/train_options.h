@@ -25,6 +25,7 @@ struct train_options {
 	bool resume;
 
 	char *tokenizer, *encoding;
+	int encoding_errors; /* enum encoding_faults */
 	uint64_t min_count, max_vocab;
 	bool lower_case, jieba_hmm;
 	char *jieba_user_dict;

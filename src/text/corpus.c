@@ -11,8 +11,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#define CARRY_MAX (1u << 20) /* of text that waits for what follows it */
-#define PART (8u << 20)	     /* tokens: more than a chunk of text has */
+#define CARRY_MAX (32u << 20) /* of text that waits for what follows it */
+#define PART (8u << 20)	      /* tokens: more than a chunk of text has */
 
 /* Ids on their way to where they stay. */
 struct writer {
@@ -209,10 +209,13 @@ static int write_corpus(struct corpus *c, const struct corpus_options *o,
 			"%s: none of its characters is in the vocabulary",
 			o->paths[0]);
 	c->bytes = p->bytes;
+	c->faults = s->faults;
+	c->charset = s->inputs[0].charset;
 	c->hash = XXH3_64bits_digest(p->hash);
 	c->characters = p->characters + p->count.characters;
 	c->skipped = p->count.skipped;
 	c->unknown = p->count.unknown;
+	c->unknown_characters = p->count.unknown_characters;
 	return 0;
 }
 

@@ -32,7 +32,8 @@ static int count_pieces(struct string_builder *b, const char *text, size_t len,
 static int feed_part(struct string_builder *b, const char *text, size_t len,
 	size_t *used, struct error *err)
 {
-	size_t valid = utf8_valid_prefix(text, len, NULL);
+	size_t valid =
+		b->cutter->any_bytes ? len : utf8_valid_prefix(text, len, NULL);
 	uint32_t code;
 
 	if (utf8_next(text + valid, len - valid, &code) == UTF8_INVALID)
@@ -116,15 +117,11 @@ static void complete(struct string_tokenizer *t)
 	t->space = string_table_find(&t->vocabulary.strings, " ", 1);
 }
 
-int string_builder_finish(struct tokenizer_builder *builder,
-	struct tokenizer **out, struct error *err)
+int string_builder_flush(struct string_builder *b, struct error *err)
 {
-	struct string_builder *b = (struct string_builder *)builder;
-	const struct tokenizer_options *o = &builder->options;
-	struct string_tokenizer *t;
-
-	if (b->carry.len && utf8_valid_prefix(b->carry.data, b->carry.len,
-				    NULL) < b->carry.len)
+	if (b->carry.len && !b->cutter->any_bytes &&
+		utf8_valid_prefix(b->carry.data, b->carry.len, NULL) <
+			b->carry.len)
 		return tokenizer_invalid_utf8(
 			b->carry.data, b->carry.len, "byte", b->n_carried, err);
 	if (b->carry.len &&
@@ -133,6 +130,18 @@ int string_builder_finish(struct tokenizer_builder *builder,
 	if (!b->counts.strings.n)
 		return error_set(err, ERROR_INVALID,
 			"the text is empty: there is no token to learn");
+	return 0;
+}
+
+int string_builder_finish(struct tokenizer_builder *builder,
+	struct tokenizer **out, struct error *err)
+{
+	struct string_builder *b = (struct string_builder *)builder;
+	const struct tokenizer_options *o = &builder->options;
+	struct string_tokenizer *t;
+
+	if (string_builder_flush(b, err) < 0)
+		return -1;
 	if (share_rare(b, err) < 0)
 		return -1;
 	t = create(b->cutter, err);
@@ -210,6 +219,7 @@ static int unknown_piece(
 	}
 	if (r->policy == UNKNOWN_AUTO && t->has_unknown) {
 		r->count->unknown++;
+		r->count->unknown_characters += utf8_count(s, len);
 		return append(r, t->unknown);
 	}
 	return error_set(r->err, ERROR_UNPROCESSABLE,

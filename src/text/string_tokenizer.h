@@ -26,6 +26,7 @@ struct cutter {
 	size_t (*boundary)(
 		const struct cutter *c, const char *text, size_t len);
 	void (*release)(struct cutter *c);
+	bool any_bytes; /* text need not be UTF-8, for a builder */
 };
 
 struct string_tokenizer {
@@ -50,6 +51,9 @@ int string_builder_feed(struct tokenizer_builder *b, const char *text,
 int string_builder_finish(
 	struct tokenizer_builder *b, struct tokenizer **t, struct error *err);
 void string_builder_release(struct tokenizer_builder *b);
+/* For a finish of the kind's own: counts what is left of the text.
+ * ERROR_INVALID when there was none. */
+int string_builder_flush(struct string_builder *b, struct error *err);
 int string_tokenizer_encode(const struct tokenizer *t, const char *text,
 	size_t len, enum unknown_policy policy, struct tokenizer_count *count,
 	struct token_buf *out, struct error *err);

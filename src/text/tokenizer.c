@@ -12,6 +12,7 @@ static const struct tokenizer_ops *const kinds[] = {
 	&tokenizer_char,
 	&tokenizer_word,
 	&tokenizer_jieba,
+	&tokenizer_bpe,
 };
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))

@@ -71,6 +71,7 @@ extern const struct tokenizer_ops tokenizer_byte;
 extern const struct tokenizer_ops tokenizer_char;
 extern const struct tokenizer_ops tokenizer_word;
 extern const struct tokenizer_ops tokenizer_jieba;
+extern const struct tokenizer_ops tokenizer_bpe;
 
 /* For kinds that have nothing to open. */
 int tokenizer_builder_nothing(struct tokenizer_builder *b, struct error *err);

@@ -84,8 +84,9 @@ static struct cutter *cutter_new(bool lower_case, struct error *err)
 		return NULL;
 	}
 	c->lower_case = lower_case;
-	c->base = (struct cutter){ lower_case ? cut_lower : cut, boundary,
-		cutter_free };
+	c->base = (struct cutter){ .cut = lower_case ? cut_lower : cut,
+		.boundary = boundary,
+		.release = cutter_free };
 	return &c->base;
 }
 

@@ -62,13 +62,13 @@ static bool is_break(enum unicode_break class)
 	return class >= BREAK_CR && class <= BREAK_SPACE;
 }
 
-/* Extend, Format and ZWJ belong to what they follow (WB4). */
+/* Extend, Format and ZWJ belong to what they follow (WB4). *zwj, where there
+ * are any: whether the last is a joiner. */
 static size_t skip_joined(struct cursor *c, size_t at, bool *zwj)
 {
 	enum unicode_break class;
 	size_t n;
 
-	*zwj = false;
 	while (peek(c, at, &class, &n) && is_joined(class)) {
 		*zwj = class == BREAK_ZWJ;
 		at += n;
@@ -113,37 +113,45 @@ static bool bridges(
 		       mid == BREAK_QUOTE);
 }
 
-static bool may_bridge(enum unicode_break a, enum unicode_break mid)
+/* Bytes of a bridge at c->at and of what it leads to; 0: it leads nowhere. */
+static size_t bridge(struct cursor *c, enum unicode_break mid, size_t n,
+	enum unicode_break *last)
 {
-	return (is_letter(a) || a == BREAK_NUMERIC) &&
-	       mid >= BREAK_MID_LETTER && mid <= BREAK_DOUBLE_QUOTE;
+	enum unicode_break after;
+	bool ignored;
+	size_t past, m;
+
+	if (!(is_letter(*last) || *last == BREAK_NUMERIC) ||
+		mid < BREAK_MID_LETTER || mid > BREAK_DOUBLE_QUOTE)
+		return 0;
+	past = skip_joined(c, c->at + n, &ignored);
+	if (!peek(c, past, &after, &m) || !bridges(*last, mid, after))
+		return 0;
+	*last = after;
+	return past + m - c->at;
 }
 
 /* One more step of a word: c->at moves on past the next code point that
  * belongs, with what joins it. false: the word ends here. */
 static bool step(struct cursor *c, enum unicode_break *last, bool *zwj)
 {
-	enum unicode_break class, after;
-	size_t n, m, past;
-	bool ignored;
+	enum unicode_break class;
+	size_t n, wide;
 
 	if (!peek(c, c->at, &class, &n))
 		return false;
-	if (*zwj && class == BREAK_PICTOGRAPH) { /* WB3c */
+	wide = bridge(c, class, n, last);
+	if (wide)
+		n = wide;
+	else if (*zwj && class == BREAK_PICTOGRAPH) /* WB3c */
 		*last = class;
-	} else if (*last == BREAK_REGIONAL && class == BREAK_REGIONAL) {
+	else if (*last == BREAK_REGIONAL && class == BREAK_REGIONAL)
 		*last = BREAK_OTHER; /* WB15, WB16: in pairs */
-	} else if (joins(*last, class)) {
+	else if (joins(*last, class))
 		*last = class;
-	} else if (may_bridge(*last, class)) {
-		past = skip_joined(c, c->at + n, &ignored);
-		if (!peek(c, past, &after, &m) || !bridges(*last, class, after))
-			return false;
-		*last = after;
-		n = past + m - c->at;
-	} else {
+	else
 		return false;
-	}
+	*zwj = false;
 	c->at = skip_joined(c, c->at + n, zwj);
 	return true;
 }
@@ -188,7 +196,7 @@ static void word(struct cursor *c)
 	c->at = skip_joined(c, c->at, &zwj);
 	while (c->at - begin <= WORD_MAX && step(c, &last, &zwj))
 		if (last == BREAK_LETTER && !zwj)
-			c->at = letters(c, c->at);
+			c->at = skip_joined(c, letters(c, c->at), &zwj);
 	if (c->at - begin > WORD_MAX) {
 		c->at = whole(c->s, begin + WORD_MAX);
 		c->open = false;

@@ -408,7 +408,7 @@ static void test_builder_refuses(void **state)
 	assert_int_equal(err.code, ERROR_INVALID);
 	assert_int_equal(tokenizer_builder_open(&b, "morse", NULL, &err), -1);
 	assert_string_equal(err.message,
-		"tokenizer: kind \"morse\", expected one of byte, char, word");
+		"tokenizer: kind \"morse\", expected one of byte, char, word, bpe");
 }
 
 struct bad_json {
@@ -420,7 +420,7 @@ static const struct bad_json bad_json[] = {
 	{ "{}", "tokenizer: kind is missing or not a string" },
 	{ "{\"kind\":7}", "tokenizer: kind is missing or not a string" },
 	{ "{\"kind\":\"x\"}",
-		"tokenizer: kind \"x\", expected one of byte, char, word" },
+		"tokenizer: kind \"x\", expected one of byte, char, word, bpe" },
 	{ "{\"kind\":\"char\"}",
 		"tokenizer: vocabulary is missing or not an array" },
 	{ "{\"kind\":\"char\",\"vocabulary\":\"ab\"}",
