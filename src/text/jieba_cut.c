@@ -328,7 +328,7 @@ static size_t block_char_before(const char *text, size_t len)
 
 	if (len && (unsigned char)text[len - 1] < 0x80)
 		return block_char(text + len - 1, 1, &cp);
-	return len < 3 ? 0 : block_char(text + len - 3, 3, &cp);
+	return len >= 3 && block_char(text + len - 3, 3, &cp) == 3 ? 3 : 0;
 }
 
 /* Without the bytes of a code point that is cut at the end. */

@@ -69,7 +69,9 @@ static struct jieba_cutter *cutter_new(bool hmm, struct error *err)
 		error_set_memory(err, "tokenizer", sizeof(*c));
 		return NULL;
 	}
-	c->base = (struct cutter){ cut, boundary, cutter_free };
+	c->base = (struct cutter){
+		.cut = cut, .boundary = boundary, .release = cutter_free
+	};
 	c->hmm = hmm;
 	if (jieba_open_default(&c->jieba, err) == 0)
 		return c;

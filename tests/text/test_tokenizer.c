@@ -3,6 +3,7 @@
 #include "text/tokenizer.h"
 
 #include "base/rng.h"
+#include "small_jieba.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -73,8 +74,8 @@ static struct tokenizer *learn(
 	assert_int_equal(tokenizer_builder_open(&b, kind, NULL, &err), 0);
 	for (size_t i = 0; i < len; i += n) {
 		n = part < len - i ? part : len - i;
-		assert_int_equal(
-			tokenizer_builder_feed(b, text + i, n, &err), 0);
+		if (tokenizer_builder_feed(b, text + i, n, &err))
+			fail_msg("%s: %s", kind, err.message);
 	}
 	assert_int_equal(tokenizer_builder_finish(b, &t, &err), 0);
 	return t;
@@ -407,8 +408,9 @@ static void test_builder_refuses(void **state)
 	assert_int_equal(tokenizer_builder_finish(b, &t, &err), -1);
 	assert_int_equal(err.code, ERROR_INVALID);
 	assert_int_equal(tokenizer_builder_open(&b, "morse", NULL, &err), -1);
-	assert_string_equal(err.message,
-		"tokenizer: kind \"morse\", expected one of byte, char, word, bpe");
+	assert_string_equal(err.message, "tokenizer: kind \"morse\", expected "
+					 "one of byte, char, word, "
+					 "jieba, bpe");
 }
 
 struct bad_json {
@@ -419,8 +421,8 @@ static const struct bad_json bad_json[] = {
 	{ "[]", "tokenizer: not an object" },
 	{ "{}", "tokenizer: kind is missing or not a string" },
 	{ "{\"kind\":7}", "tokenizer: kind is missing or not a string" },
-	{ "{\"kind\":\"x\"}",
-		"tokenizer: kind \"x\", expected one of byte, char, word, bpe" },
+	{ "{\"kind\":\"x\"}", "tokenizer: kind \"x\", expected one of byte, "
+			      "char, word, jieba, bpe" },
 	{ "{\"kind\":\"char\"}",
 		"tokenizer: vocabulary is missing or not an array" },
 	{ "{\"kind\":\"char\",\"vocabulary\":\"ab\"}",
@@ -523,5 +525,6 @@ int main(void)
 		cmocka_unit_test(test_load_keeps_order),
 	};
 
+	small_jieba_use();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
