@@ -108,8 +108,14 @@ say = $(if $(V),,@echo '  $(1) $@' && )
 AGAIN = @+$(MAKE) --no-print-directory \
 	$(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(CORES))
 
+# python-jieba's data (Debian's python3-jieba), which make compiles for the jieba
+# tokenizer. Without it all the rest works.
+JIEBA ?= /usr/lib/python3/dist-packages/jieba
+JIEBA_DATA := $(wildcard $(JIEBA)/dict.txt $(JIEBA)/finalseg/prob_*.py)
+JIEBA_DICT := $(if $(JIEBA_DATA),$(B)/jieba.dict)
+
 .PHONY: all
-all: $(EXE) ## build the daemon, build/release/unrolld (SAN=asan|tsan: theirs)
+all: $(EXE) $(JIEBA_DICT) ## build the daemon, build/release/unrolld (SAN=asan|tsan: theirs)
 
 # A change of flags or of the compiler rebuilds: objects depend on a stamp that
 # holds them. $(file) writes them as they are, whatever quotes they hold.
@@ -171,6 +177,10 @@ $(shell cmp -s $(B)/sources.now $(B)/sources || \
 $(EXE): $(B)/app/main.o $(LIB)
 	$(call say,LD)$(CC) $(LD_ALL) -o $@ $^ $(LIBS_ALL)
 
+# As tests/run.sh: gcc 12's TSan can't map its shadow otherwise.
+$(B)/jieba.dict: $(JIEBA_DATA) $(patsubst %,$(B)/text/jieba_%.o,build file model trie words) | $(EXE)
+	$(call say,DICT)$(if $(filter tsan,$(VARIANT)),setarch -R) $(EXE) dictionary --from $(JIEBA) -o $@ >/dev/null
+
 $(B)/tests/%_f64: tests/%_f64.c $(LIB_F64) $(STAMP)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(CPP_ALL) -DREAL_IS_DOUBLE -Itests $(C_ALL) $(LD_ALL) -o $@ $< $(LIB_F64) -lcmocka $(LIBS_ALL)
@@ -204,7 +214,7 @@ deps-fuzz:
 # was looked up before the packages were there.
 .PHONY: run test test-build check-format lint lint-build
 run: deps ## install what is missing, build, serve on 127.0.0.1:8080 (ARGS="--http.port 9000")
-	$(AGAIN) $(EXE)
+	$(AGAIN) all
 	@exec $(EXE) serve $(ARGS)
 
 test: deps-test ## install what is missing, build, run all tests (SAN=asan|tsan, TESTS_ONLY="base http/x")
@@ -213,7 +223,7 @@ test: deps-test ## install what is missing, build, run all tests (SAN=asan|tsan,
 		$(B)/tests $(RUN_TESTS)
 
 # Scripts run the daemon.
-test-build: $(filter $(B)/%,$(RUN_TESTS)) \
+test-build: $(filter $(B)/%,$(RUN_TESTS)) $(JIEBA_DICT) \
 	$(if $(filter tests/%,$(RUN_TESTS)),$(EXE))
 
 check-format: deps-lint ## check the layout of all sources against .clang-format
@@ -270,8 +280,8 @@ fuzz-run: $(FUZZERS)
 	done
 
 .PHONY: bench
-bench: deps-test ## benchmarks, as JSON lines (ARGS="kernels step train memory serve sessions durable")
-	$(AGAIN) $(EXE) $(BENCHES)
+bench: deps-test ## benchmarks, as JSON lines (ARGS="kernels step train text memory serve sessions durable")
+	$(AGAIN) all $(BENCHES)
 	@UNROLLD_EXE=$(abspath $(EXE)) BENCH_PROGRAMS=$(abspath $(B)/tests/bench) \
 		tests/bench/run.sh $(ARGS)
 
@@ -283,13 +293,14 @@ sample: $(EXE) ## write conf/unrolld.conf.sample from the option table
 .PHONY: install uninstall
 UNITS := $(wildcard systemd/*.service systemd/*.socket)
 MODELS := $(wildcard conf/models/*.safetensors)
-install: $(EXE) ## install under prefix (/usr/local), below DESTDIR
+install: all ## install under prefix (/usr/local), below DESTDIR
 	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(datadir)/unrolld/models \
 		$(DESTDIR)$(sysconfdir)/unrolld
 	install -m 755 $(EXE) $(DESTDIR)$(bindir)/unrolld
 	$(if $(wildcard conf/unrolld.conf.sample),install -m 644 \
 		conf/unrolld.conf.sample $(DESTDIR)$(sysconfdir)/unrolld/)
 	$(if $(MODELS),install -m 644 $(MODELS) $(DESTDIR)$(datadir)/unrolld/models/)
+	$(if $(JIEBA_DICT),install -m 644 $(JIEBA_DICT) $(DESTDIR)$(datadir)/unrolld/)
 	$(if $(UNITS),install -d $(DESTDIR)$(unitdir))
 	set -e; for unit in $(UNITS); do \
 		sed 's|@bindir@|$(bindir)|g' $$unit \
@@ -299,6 +310,7 @@ install: $(EXE) ## install under prefix (/usr/local), below DESTDIR
 uninstall: ## remove what install put there; configuration and state stay
 	rm -f $(DESTDIR)$(bindir)/unrolld \
 		$(DESTDIR)$(sysconfdir)/unrolld/unrolld.conf.sample \
+		$(DESTDIR)$(datadir)/unrolld/jieba.dict \
 		$(addprefix $(DESTDIR)$(datadir)/unrolld/models/,$(notdir $(MODELS))) \
 		$(addprefix $(DESTDIR)$(unitdir)/,$(notdir $(UNITS)))
 	-rmdir $(DESTDIR)$(datadir)/unrolld/models $(DESTDIR)$(datadir)/unrolld \

@@ -25,7 +25,7 @@ static bool is_injected(const char *variable)
 static int load_environment(struct options *o, struct error *err)
 {
 	static const char *const allowed[] = { PREFIX "EXE", PREFIX "KERNELS",
-		PREFIX "URL", NULL };
+		PREFIX "JIEBA_DICTIONARY", PREFIX "URL", NULL };
 	char **copy;
 	size_t n = 0, kept = 0;
 	int loaded;

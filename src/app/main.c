@@ -4,10 +4,13 @@
  */
 #include "app/cmd.h"
 
+#include "app/paths.h"
 #include "math/gemm.h"
 #include "math/kernels.h"
+#include "text/jieba.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct command {
@@ -25,9 +28,11 @@ static const struct command commands[] = {
 	{ "sample", cmd_sample, "generate text from a model" },
 	{ "eval", cmd_eval, "measure a model on a text" },
 	{ "inspect", cmd_inspect, "show what a model holds" },
+	{ "tokenize", cmd_tokenize, "show the tokens of a text" },
 	{ "import", cmd_import, "make a model of PyTorch's weights" },
 	{ "export", cmd_export, "write a model's weights for PyTorch" },
 	{ "sessions", cmd_sessions, "look after a daemon's sessions" },
+	{ "dictionary", cmd_dictionary, "build the jieba tokenizer's words" },
 	{ "bench", cmd_bench, "measure how fast a model steps here" },
 	{ "version", cmd_version, "print the version and what it runs on" },
 	{ "help", cmd_help, "explain a command" },
@@ -43,7 +48,7 @@ static void usage(FILE *out)
 	      "\n",
 		out);
 	for (size_t i = 0; i < N_COMMANDS; i++)
-		fprintf(out, "  %-9s %s\n", commands[i].name,
+		fprintf(out, "  %-10s %s\n", commands[i].name,
 			commands[i].summary);
 	fputs("\n`unrolld help COMMAND` explains one of them.\n", out);
 }
@@ -139,11 +144,10 @@ static int cmd_help(int argc, char **argv)
 	return c->run(2, args);
 }
 
-int main(int argc, char **argv)
+static int dispatch(int argc, char **argv)
 {
 	const struct command *c;
 
-	gemm_prepare();
 	if (argc < 2) {
 		usage(stderr);
 		return CMD_USAGE;
@@ -156,4 +160,19 @@ int main(int argc, char **argv)
 	if (!c)
 		return unknown_command(argv[1]);
 	return c->run(argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+	char *jieba = paths_jieba();
+	int rc;
+
+	gemm_prepare();
+	jieba_set_default(jieba,
+		"there is none beside this program or in share/unrolld; "
+		"install python3-jieba and run make again, or let "
+		"UNROLLD_JIEBA_DICTIONARY name one");
+	rc = dispatch(argc, argv);
+	free(jieba);
+	return rc;
 }

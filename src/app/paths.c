@@ -58,6 +58,25 @@ int paths_models(const char *given, char **path, struct error *err)
 	return 0;
 }
 
+char *paths_jieba(void)
+{
+	static const char *const places[] = { "jieba.dict",
+		"../share/unrolld/jieba.dict" };
+	const char *given = getenv("UNROLLD_JIEBA_DICTIONARY");
+	char dir[PATH_BYTES], tried[PATH_BYTES + 64];
+
+	if (given && *given)
+		return strdup(given);
+	if (executable_directory(dir, sizeof(dir)) < 0)
+		return NULL;
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(tried, sizeof(tried), "%s/%s", dir, places[i]);
+		if (access(tried, R_OK) == 0)
+			return strdup(tried);
+	}
+	return NULL;
+}
+
 static int default_sessions(char *out, size_t size, struct error *err)
 {
 	const char *state = getenv("STATE_DIRECTORY");

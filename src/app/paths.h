@@ -9,6 +9,11 @@
  * when there are none. */
 int paths_models(const char *given, char **path, struct error *err);
 
+/* The jieba tokenizer's dictionary: $UNROLLD_JIEBA_DICTIONARY, or jieba.dict
+ * beside the executable (the build tree) or in share/unrolld beside its bin/.
+ * The caller's; NULL when there is none. */
+char *paths_jieba(void);
+
 /* The session store's file; its directory is made. As given, or sessions.db in
  * $STATE_DIRECTORY, in $XDG_STATE_HOME/unrolld or in ~/.local/state/unrolld. */
 int paths_sessions(const char *given, char **path, struct error *err);

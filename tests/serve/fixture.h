@@ -66,9 +66,11 @@ static inline void fixture_write_model(
 	struct tokenizer *t;
 	double normal[2];
 
-	must(tokenizer_builder_open(&b, kind, &fault));
+	must(tokenizer_builder_open(&b, kind, NULL, &fault));
 	must(tokenizer_builder_feed(
 		b, FIXTURE_TEXT, strlen(FIXTURE_TEXT), &fault));
+	/* Of its characters, what kinds that know words are asked for. */
+	must(tokenizer_builder_feed(b, "\na\xe2\x82\xac", 5, &fault));
 	must(tokenizer_builder_finish(b, &t, &fault));
 	strcpy(a.cell, cell);
 	a.vocab = tokenizer_vocab(t);

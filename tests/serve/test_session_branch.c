@@ -2,6 +2,7 @@
  * timeline as a list of what it was told, so that any leak shows. */
 #include "serve/fixture.h"
 #include "serve/session_branch.h"
+#include "small_jieba.h"
 
 /* --- the model: a timeline is its draws and prompts, replayed afresh ---- */
 
@@ -697,5 +698,6 @@ int main(void)
 		cmocka_unit_test(test_foreign_blobs_are_refused),
 	};
 
+	small_jieba_use();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

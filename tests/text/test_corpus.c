@@ -1,5 +1,6 @@
 /* Files are made in a directory of the test's own, which is its current one. */
 #include "text/corpus.h"
+#include "small_jieba.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -248,7 +249,8 @@ static void test_bad_files(void **state)
 		"cut.txt: UTF-8 is cut at its end: byte 2 starts a character "
 		"that is not complete");
 	assert_refused("good.txt", "morse", ERROR_INVALID,
-		"tokenizer: kind \"morse\", expected one of byte, char");
+		"tokenizer: kind \"morse\", expected one of byte, char, word, "
+		"jieba, bpe");
 	if (geteuid() != 0) {
 		make("secret.txt", "x", 1);
 		assert_int_equal(chmod("secret.txt", 0), 0);
@@ -327,5 +329,6 @@ int main(void)
 		cmocka_unit_test(test_full_cache),
 	};
 
+	small_jieba_use();
 	return cmocka_run_group_tests(tests, enter, leave);
 }

@@ -3,6 +3,7 @@
 #include "text/tokenizer.h"
 
 #include "base/rng.h"
+#include "small_jieba.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -70,11 +71,11 @@ static struct tokenizer *learn(
 	struct error err;
 	size_t n;
 
-	assert_int_equal(tokenizer_builder_open(&b, kind, &err), 0);
+	assert_int_equal(tokenizer_builder_open(&b, kind, NULL, &err), 0);
 	for (size_t i = 0; i < len; i += n) {
 		n = part < len - i ? part : len - i;
-		assert_int_equal(
-			tokenizer_builder_feed(b, text + i, n, &err), 0);
+		if (tokenizer_builder_feed(b, text + i, n, &err))
+			fail_msg("%s: %s", kind, err.message);
 	}
 	assert_int_equal(tokenizer_builder_finish(b, &t, &err), 0);
 	return t;
@@ -257,20 +258,20 @@ static void random_bytes(const char *kind)
 
 static void limits(const char *kind)
 {
-	struct tokenizer *t = learn_text(kind, "ab\n");
+	struct tokenizer *t = learn_text(kind, "a\nb\n");
 	struct token_buf ids;
 	struct error err;
 	size_t len = 9;
 
 	token_buf_init(&ids, 3);
-	assert_int_equal(
-		tokenizer_encode(t, "abab", 4, UNKNOWN_ERROR, &ids, NULL, &err),
+	assert_int_equal(tokenizer_encode(t, "a\nb\n", 4, UNKNOWN_ERROR, &ids,
+				 NULL, &err),
 		-1);
 	assert_int_equal(err.code, ERROR_TOO_LARGE);
 	assert_true(ids.len <= 3);
 	ids.len = 0;
 	assert_int_equal(
-		tokenizer_encode(t, "aba", 3, UNKNOWN_ERROR, &ids, NULL, &err),
+		tokenizer_encode(t, "a\nb", 3, UNKNOWN_ERROR, &ids, NULL, &err),
 		0);
 	assert_int_equal(ids.len, 3);
 	token_buf_release(&ids);
@@ -388,7 +389,8 @@ static void test_builder_refuses(void **state)
 			const char *s = bad[i];
 
 			assert_int_equal(
-				tokenizer_builder_open(&b, "char", &err), 0);
+				tokenizer_builder_open(&b, "char", NULL, &err),
+				0);
 			for (failed = 0; *s && !failed; s += strnlen(s, part))
 				failed = tokenizer_builder_feed(
 					b, s, strnlen(s, part), &err);
@@ -402,12 +404,13 @@ static void test_builder_refuses(void **state)
 				bad[i][0] == 'a' ? "at byte 1" : "at byte 0"));
 		}
 	}
-	assert_int_equal(tokenizer_builder_open(&b, "char", &err), 0);
+	assert_int_equal(tokenizer_builder_open(&b, "char", NULL, &err), 0);
 	assert_int_equal(tokenizer_builder_finish(b, &t, &err), -1);
 	assert_int_equal(err.code, ERROR_INVALID);
-	assert_int_equal(tokenizer_builder_open(&b, "morse", &err), -1);
-	assert_string_equal(err.message,
-		"tokenizer: kind \"morse\", expected one of byte, char");
+	assert_int_equal(tokenizer_builder_open(&b, "morse", NULL, &err), -1);
+	assert_string_equal(err.message, "tokenizer: kind \"morse\", expected "
+					 "one of byte, char, word, "
+					 "jieba, bpe");
 }
 
 struct bad_json {
@@ -418,8 +421,8 @@ static const struct bad_json bad_json[] = {
 	{ "[]", "tokenizer: not an object" },
 	{ "{}", "tokenizer: kind is missing or not a string" },
 	{ "{\"kind\":7}", "tokenizer: kind is missing or not a string" },
-	{ "{\"kind\":\"x\"}",
-		"tokenizer: kind \"x\", expected one of byte, char" },
+	{ "{\"kind\":\"x\"}", "tokenizer: kind \"x\", expected one of byte, "
+			      "char, word, jieba, bpe" },
 	{ "{\"kind\":\"char\"}",
 		"tokenizer: vocabulary is missing or not an array" },
 	{ "{\"kind\":\"char\",\"vocabulary\":\"ab\"}",
@@ -522,5 +525,6 @@ int main(void)
 		cmocka_unit_test(test_load_keeps_order),
 	};
 
+	small_jieba_use();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
