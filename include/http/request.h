@@ -56,6 +56,10 @@ int request_parse(const char *body, size_t len, bool optional, json_t **json,
 int request_read(const json_t *json, const struct field *fields, size_t n,
 	void *out, uint64_t *given, struct error *err);
 
+/* The same, passing over names that are not among the fields. */
+int request_read_known(const json_t *json, const struct field *fields, size_t n,
+	void *out, uint64_t *given, struct error *err);
+
 /* Decimal, the whole text, at most 2^64-1. */
 int request_seed(const char *text, size_t len, uint64_t *seed);
 

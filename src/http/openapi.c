@@ -72,7 +72,7 @@ static json_t *body_schema(const struct route *r)
 		json_object_set_new(properties, f->name, schema);
 	}
 	return json_pack("{s:s, s:o, s:b}", "type", "object", "properties",
-		properties, "additionalProperties", 0);
+		properties, "additionalProperties", r->open);
 }
 
 static json_t *parameters(const char *path)

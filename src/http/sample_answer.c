@@ -23,18 +23,18 @@ static json_t *token_text(const struct sample *s, uint32_t token)
 }
 
 static json_t *top_object(
-	const struct sample *s, const struct generate_event *e)
+	const struct sample *s, const struct generate_top *top, unsigned n)
 {
-	json_t *top = json_object();
+	json_t *json = json_object();
 
-	for (unsigned i = 0; i < e->n_top; i++) {
-		json_t *text = token_text(s, e->top[i].token);
+	for (unsigned i = 0; i < n; i++) {
+		json_t *text = token_text(s, top[i].token);
 
-		json_object_set_new(top, json_string_value(text),
-			json_real((double)e->top[i].logprob));
+		json_object_set_new(json, json_string_value(text),
+			json_real((double)top[i].logprob));
 		json_decref(text);
 	}
-	return top;
+	return json;
 }
 
 /* What is replayed ends as it did, which may be earlier than it was to. */
@@ -50,6 +50,30 @@ static enum generate_finish sample_finish(
 		       : (enum generate_finish)r->record->finish;
 }
 
+/* Code points that the token begins. */
+static uint64_t code_points(const struct sample *s, uint32_t token)
+{
+	const struct registry_entry *model = generate_model(s->request);
+	const char *bytes;
+	uint64_t n = 0;
+	size_t len;
+
+	bytes = tokenizer_bytes(model->tokenizer, token, &len);
+	for (size_t i = 0; i < len; i++)
+		n += (bytes[i] & 0xC0) != 0x80;
+	return n;
+}
+
+static int add_offset(
+	const struct sample *s, struct sample_choice *c, uint32_t token)
+{
+	uint64_t at = c->offset;
+
+	c->offset += code_points(s, token);
+	return json_array_append_new(
+		c->text_offsets, json_integer((json_int_t)at));
+}
+
 static int take_logprob(const struct sample *s, struct sample_choice *c,
 	const struct generate_event *e)
 {
@@ -57,13 +81,66 @@ static int take_logprob(const struct sample *s, struct sample_choice *c,
 		c->tokens = json_array();
 		c->token_logprobs = json_array();
 		c->top_logprobs = json_array();
+		c->text_offsets = s->shape->text_offsets ? json_array() : NULL;
 	}
 	if (json_array_append_new(c->tokens, token_text(s, e->token)) < 0 ||
 		json_array_append_new(
 			c->token_logprobs, json_real((double)e->logprob)) < 0 ||
-		json_array_append_new(c->top_logprobs, top_object(s, e)) < 0)
+		json_array_append_new(
+			c->top_logprobs, top_object(s, e->top, e->n_top)) < 0)
 		return -1;
-	return 0;
+	return c->text_offsets ? add_offset(s, c, e->token) : 0;
+}
+
+/* P of the first of all tokens is nobody's, as OpenAI has it. */
+static json_t *echo_logprob(
+	const struct sample *s, const float *scores, uint64_t i)
+{
+	const struct generate_result *r = generate_result(s->request);
+	uint64_t drawn = s->choices[0].drawn;
+
+	if (!i && r->position == generate_prompt_tokens(s->request) + drawn)
+		return json_null();
+	return json_real((double)scores[i]);
+}
+
+void sample_echo_logprobs(struct sample *s, struct sample_choice *c)
+{
+	const uint32_t *ids = generate_prompt(s->request);
+	const float *scores = generate_scores(s->request);
+	uint64_t n = generate_prompt_tokens(s->request);
+	struct sample_choice all = { .tokens = json_array(),
+		.token_logprobs = json_array(),
+		.top_logprobs = json_array(),
+		.text_offsets = json_array() };
+	const struct generate_top *top;
+	unsigned n_top;
+
+	top = generate_score_tops(s->request, &n_top);
+	for (uint64_t i = 0; scores && i < n; i++) {
+		json_t *logprob = echo_logprob(s, scores, i);
+
+		json_array_append_new(all.top_logprobs,
+			json_is_null(logprob)
+				? json_null()
+				: top_object(s, top + i * n_top, n_top));
+		json_array_append_new(all.token_logprobs, logprob);
+		json_array_append_new(all.tokens, token_text(s, ids[i]));
+		add_offset(s, &all, ids[i]);
+	}
+	json_array_extend(all.tokens, c->tokens);
+	json_array_extend(all.token_logprobs, c->token_logprobs);
+	json_array_extend(all.top_logprobs, c->top_logprobs);
+	for (size_t i = 0; i < json_array_size(c->text_offsets); i++)
+		json_array_append_new(all.text_offsets,
+			json_integer((json_int_t)all.offset +
+				     json_integer_value(json_array_get(
+					     c->text_offsets, i))));
+	json_decref(sample_logprobs(c));
+	c->tokens = all.tokens;
+	c->token_logprobs = all.token_logprobs;
+	c->top_logprobs = all.top_logprobs;
+	c->text_offsets = all.text_offsets;
 }
 
 int sample_take(struct sample *s, const struct generate_event *e)
@@ -79,19 +156,27 @@ int sample_take(struct sample *s, const struct generate_event *e)
 	if (e->type == GENERATE_TOKEN) {
 		s->frame_tokens++;
 		s->frame_index = e->index;
+		c->logprob += (double)e->logprob;
+		c->drawn++;
 	}
 	s->frame_settled = e->settled;
 	s->frame_choice = e->choice;
 	return e->text_len ? buf_append(&c->text, e->text, e->text_len) : 0;
 }
 
-static json_t *take_logprobs(struct sample_choice *c)
+json_t *sample_logprobs(struct sample_choice *c)
 {
-	json_t *json = json_pack("{s:o, s:o, s:o}", "tokens", c->tokens,
+	json_t *json;
+
+	if (!c->tokens)
+		return NULL;
+	json = json_pack("{s:o, s:o, s:o}", "tokens", c->tokens,
 		"token_logprobs", c->token_logprobs, "top_logprobs",
 		c->top_logprobs);
-
+	if (c->text_offsets)
+		json_object_set_new(json, "text_offset", c->text_offsets);
 	c->tokens = c->token_logprobs = c->top_logprobs = NULL;
+	c->text_offsets = NULL;
 	return json;
 }
 
@@ -112,7 +197,7 @@ static json_t *timings(const struct generate_result *r)
 		decode > 0 ? round(n / decode) : 0.0);
 }
 
-static json_t *usage(const struct generate_result *r)
+json_t *sample_usage(const struct generate_result *r)
 {
 	return json_pack("{s:I, s:I, s:I, s:I}", "prompt_tokens",
 		(json_int_t)r->usage.prompt_tokens, "completion_tokens",
@@ -129,7 +214,7 @@ static void describe_choice(struct sample_choice *c, json_t *json)
 
 	json_object_set_new(json, "text", reply_text(bytes, c->text.len));
 	if (c->tokens)
-		json_object_set_new(json, "logprobs", take_logprobs(c));
+		json_object_set_new(json, "logprobs", sample_logprobs(c));
 	json_object_set_new(json, "finish_reason",
 		json_string(generate_finish_name(
 			c->ended ? c->finish : GENERATE_CANCELLED)));
@@ -148,7 +233,7 @@ static json_t *describe_choices(struct sample *s)
 	return list;
 }
 
-json_t *sample_answer(struct sample *s)
+static json_t *answer(struct sample *s)
 {
 	const struct generate_result *r = generate_result(s->request);
 	const struct registry_entry *model = generate_model(s->request);
@@ -161,7 +246,7 @@ json_t *sample_answer(struct sample *s)
 		model->name, "session", generate_session_id(s->request),
 		"position", (json_int_t)r->position);
 	rest = json_pack("{s:s, s:o, s:o, s:s}", "seed", seed, "usage",
-		usage(r), "timings", timings(r), "system_fingerprint",
+		sample_usage(r), "timings", timings(r), "system_fingerprint",
 		model->system_fingerprint);
 	if (s->params.n > 1)
 		json_object_set_new(json, "choices", describe_choices(s));
@@ -221,7 +306,8 @@ void sample_begin(struct sample *s)
 	s->begun = true;
 	if (s->stream_id[0])
 		exchange_add_header(s->x, "X-Stream-Id", s->stream_id);
-	stream_begin(s->x);
+	if (!exchange_replied(s->x)) /* by another of its group */
+		stream_begin(s->x);
 }
 
 /* To the log, and to the client. */
@@ -248,7 +334,7 @@ static json_t *frame_json(struct sample *s, struct sample_choice *c)
 		reply_text(c->text.data ? c->text.data : "", c->text.len));
 
 	if (json && c->tokens)
-		json_object_set_new(json, "logprobs", take_logprobs(c));
+		json_object_set_new(json, "logprobs", sample_logprobs(c));
 	if (json && s->stream_id[0] && !s->told_id)
 		json_object_set_new(json, "stream", json_string(s->stream_id));
 	s->told_id = true;
@@ -258,7 +344,8 @@ static json_t *frame_json(struct sample *s, struct sample_choice *c)
 /* Ids count tokens: a piece of the prompt has none, but for the last. */
 static bool has_id(const struct sample *s)
 {
-	return s->frame_tokens || s->echo_choice == (unsigned)s->params.n;
+	return !s->group &&
+	       (s->frame_tokens || s->echo_choice == (unsigned)s->params.n);
 }
 
 int sample_flush(struct sample *s)
@@ -276,7 +363,8 @@ int sample_flush(struct sample *s)
 	s->stream_tokens += s->frame_tokens;
 	snprintf(id, sizeof(id), "%llu", (unsigned long long)s->stream_tokens);
 	buf_init(&frame, EXCHANGE_MAX_BACKLOG);
-	written = stream_format(&frame, with_id ? id : NULL, frame_json(s, c));
+	written = stream_format(
+		&frame, with_id ? id : NULL, s->shape->frame(s, c));
 	s->frame_tokens = 0;
 	buf_clear(&c->text);
 	if (!written)
@@ -322,33 +410,50 @@ bool sample_echo(struct sample *s)
 	return true;
 }
 
+/* The error beside what the answer says. */
+static int last(struct sample *s, bool failed, json_t *error, struct buf *out)
+{
+	json_t *json = failed ? NULL : answer(s);
+
+	if (json && error)
+		json_object_update(json, error);
+	else if (error)
+		json = json_incref(error);
+	json_decref(error);
+	return stream_format(out, NULL, json);
+}
+
+const struct sample_shape sample_shape_own = {
+	.prefix = "sample-",
+	.stream = "strm_",
+	.read = sample_read,
+	.answer = answer,
+	.frame = frame_json,
+	.last = last,
+};
+
 /* An error goes before [DONE]: after it, clients have stopped to listen. */
 void sample_send_last(struct sample *s)
 {
 	const struct generate_result *r = generate_result(s->request);
 	bool failed = r->error.code && r->error.code != ERROR_CANCELLED;
 	const char *request = s->x ? exchange_id(s->x) : s->id;
-	json_t *json = NULL, *error = NULL;
+	json_t *error = NULL;
 	struct error stopping;
 	struct buf frame;
 
 	error_set(&stopping, ERROR_UNAVAILABLE, SAMPLE_STOPPED);
-	if (failed)
+	if (s->group)
+		error = NULL; /* which tells of them once, at its end */
+	else if (failed)
 		error = reply_error_object(&r->error, request);
 	else if (s->stopping && r->error.code)
 		error = reply_error_object(&stopping, request);
-	if (!failed)
-		json = sample_answer(s);
-	if (json && error)
-		json_object_update(json, error);
-	else if (error)
-		json = json_incref(error);
-	json_decref(error);
 	buf_init(&frame, STREAMS_FRAME);
-	if (!stream_format(&frame, NULL, json) &&
-		!buf_puts(&frame, STREAM_DONE))
+	if (!s->shape->last(s, failed, error, &frame) &&
+		(s->group || !buf_puts(&frame, STREAM_DONE)))
 		put(s, &frame, false);
 	buf_release(&frame);
-	if (s->x)
+	if (s->x && !s->group)
 		exchange_stream_end(s->x);
 }
