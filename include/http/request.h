@@ -41,6 +41,7 @@ struct field {
 	const char *schema;  /* FIELD_JSON: its JSON schema, as text */
 	const char *help;    /* for the documentation; one sentence */
 	const char *preset;  /* the default, as JSON text, or NULL */
+	bool required;	     /* for the documentation */
 };
 
 /* Is the declared content type JSON? Fills a message if not (415). */

@@ -26,8 +26,8 @@ static json_t *describe_choice(
 
 	return json_pack("{s:o, s:I, s:o, s:o}", "text",
 		reply_text(bytes, c->text.len), "index", (json_int_t)index,
-		"logprobs", or_null(sample_logprobs(c)), "finish_reason",
-		finish);
+		"logprobs", or_null(logprobs_take(&c->logprobs)),
+		"finish_reason", finish);
 }
 
 /* What an answer and each chunk begin with. */
@@ -60,7 +60,7 @@ static int64_t first_index(const struct sample *s)
 
 static double per_token(const struct sample_choice *c)
 {
-	return c->drawn ? c->logprob / (double)c->drawn : 0;
+	return c->drawn ? c->nats / (double)c->drawn : 0;
 }
 
 /* The best that was not taken yet; the earlier one of two equals. */
@@ -89,7 +89,7 @@ json_t *completion_choices(struct sample *s)
 		if (s->params.echo && s->params.has_logprobs)
 			sample_echo_logprobs(s, c);
 		else if (!s->params.has_logprobs)
-			json_decref(sample_logprobs(c));
+			json_decref(logprobs_take(&c->logprobs));
 		json_array_append_new(
 			list, describe_choice(
 				      c, first_index(s) + i, finish_reason(c)));

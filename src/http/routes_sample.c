@@ -17,10 +17,7 @@ static void release_resume(struct sample_resume *r)
 static void release_choice(struct sample_choice *c)
 {
 	buf_release(&c->text);
-	json_decref(c->tokens);
-	json_decref(c->token_logprobs);
-	json_decref(c->top_logprobs);
-	json_decref(c->text_offsets);
+	logprobs_release(&c->logprobs);
 }
 
 static void unlist(struct sample *s)

@@ -14,6 +14,7 @@
 #define HTTP_SAMPLE_H
 
 #include "http/idempotency.h"
+#include "http/logprobs.h"
 #include "serve/generate.h"
 
 #include <jansson.h>
@@ -77,11 +78,9 @@ struct sample_choice {
 	struct buf text; /* not yet sent, when streaming */
 	bool ended;
 	enum generate_finish finish;
-	json_t *tokens, *token_logprobs, *top_logprobs; /* arrays, or NULL */
-	json_t *text_offsets; /* likewise; where the shape wants them */
-	uint64_t offset;      /* of the next token, in code points */
-	double logprob;	      /* of what was drawn */
-	uint64_t drawn;	      /* tokens */
+	struct logprobs logprobs;
+	double nats;	/* log-probability of what was drawn */
+	uint64_t drawn; /* tokens */
 };
 
 struct sample;
@@ -229,9 +228,7 @@ bool sample_serve(struct api *a, struct exchange *x, const char *stream,
 /* The record of one that ended and stored nothing with a session. */
 void sample_keep_record(struct sample *s);
 
-/* Parts of answers; new references, the arrays moved out of the choice. */
 json_t *sample_usage(const struct generate_result *r);
-json_t *sample_logprobs(struct sample_choice *c);
 /* The tokens of an echoed prompt before those of the choice. */
 void sample_echo_logprobs(struct sample *s, struct sample_choice *c);
 

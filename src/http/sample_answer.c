@@ -12,31 +12,6 @@
 #define FRAME_BYTES 4096 /* of text after which a frame is sent */
 #define FRAME_LOGPROBS 32
 
-static json_t *token_text(const struct sample *s, uint32_t token)
-{
-	const struct registry_entry *model = generate_model(s->request);
-	const char *bytes;
-	size_t len;
-
-	bytes = tokenizer_bytes(model->tokenizer, token, &len);
-	return reply_text(bytes, len);
-}
-
-static json_t *top_object(
-	const struct sample *s, const struct generate_top *top, unsigned n)
-{
-	json_t *json = json_object();
-
-	for (unsigned i = 0; i < n; i++) {
-		json_t *text = token_text(s, top[i].token);
-
-		json_object_set_new(json, json_string_value(text),
-			json_real((double)top[i].logprob));
-		json_decref(text);
-	}
-	return json;
-}
-
 /* What is replayed ends as it did, which may be earlier than it was to. */
 static enum generate_finish sample_finish(
 	const struct sample *s, enum generate_finish finish)
@@ -50,97 +25,40 @@ static enum generate_finish sample_finish(
 		       : (enum generate_finish)r->record->finish;
 }
 
-/* Code points that the token begins. */
-static uint64_t code_points(const struct sample *s, uint32_t token)
-{
-	const struct registry_entry *model = generate_model(s->request);
-	const char *bytes;
-	uint64_t n = 0;
-	size_t len;
-
-	bytes = tokenizer_bytes(model->tokenizer, token, &len);
-	for (size_t i = 0; i < len; i++)
-		n += (bytes[i] & 0xC0) != 0x80;
-	return n;
-}
-
-static int add_offset(
-	const struct sample *s, struct sample_choice *c, uint32_t token)
-{
-	uint64_t at = c->offset;
-
-	c->offset += code_points(s, token);
-	return json_array_append_new(
-		c->text_offsets, json_integer((json_int_t)at));
-}
-
 static int take_logprob(const struct sample *s, struct sample_choice *c,
 	const struct generate_event *e)
 {
-	if (!c->tokens) {
-		c->tokens = json_array();
-		c->token_logprobs = json_array();
-		c->top_logprobs = json_array();
-		c->text_offsets = s->shape->text_offsets ? json_array() : NULL;
-	}
-	if (json_array_append_new(c->tokens, token_text(s, e->token)) < 0 ||
-		json_array_append_new(
-			c->token_logprobs, json_real((double)e->logprob)) < 0 ||
-		json_array_append_new(
-			c->top_logprobs, top_object(s, e->top, e->n_top)) < 0)
-		return -1;
-	return c->text_offsets ? add_offset(s, c, e->token) : 0;
+	return logprobs_add(&c->logprobs, generate_model(s->request)->tokenizer,
+		e->token, &e->logprob, e->top, e->n_top,
+		s->shape->text_offsets);
 }
 
 /* P of the first of all tokens is nobody's, as OpenAI has it. */
-static json_t *echo_logprob(
-	const struct sample *s, const float *scores, uint64_t i)
+static bool is_first(const struct sample *s, uint64_t i)
 {
 	const struct generate_result *r = generate_result(s->request);
-	uint64_t drawn = s->choices[0].drawn;
 
-	if (!i && r->position == generate_prompt_tokens(s->request) + drawn)
-		return json_null();
-	return json_real((double)scores[i]);
+	return !i && r->position == generate_prompt_tokens(s->request) +
+					    s->choices[0].drawn;
 }
 
 void sample_echo_logprobs(struct sample *s, struct sample_choice *c)
 {
+	const struct tokenizer *t = generate_model(s->request)->tokenizer;
 	const uint32_t *ids = generate_prompt(s->request);
 	const float *scores = generate_scores(s->request);
 	uint64_t n = generate_prompt_tokens(s->request);
-	struct sample_choice all = { .tokens = json_array(),
-		.token_logprobs = json_array(),
-		.top_logprobs = json_array(),
-		.text_offsets = json_array() };
+	struct logprobs all = { 0 };
 	const struct generate_top *top;
 	unsigned n_top;
 
 	top = generate_score_tops(s->request, &n_top);
-	for (uint64_t i = 0; scores && i < n; i++) {
-		json_t *logprob = echo_logprob(s, scores, i);
-
-		json_array_append_new(all.top_logprobs,
-			json_is_null(logprob)
-				? json_null()
-				: top_object(s, top + i * n_top, n_top));
-		json_array_append_new(all.token_logprobs, logprob);
-		json_array_append_new(all.tokens, token_text(s, ids[i]));
-		add_offset(s, &all, ids[i]);
-	}
-	json_array_extend(all.tokens, c->tokens);
-	json_array_extend(all.token_logprobs, c->token_logprobs);
-	json_array_extend(all.top_logprobs, c->top_logprobs);
-	for (size_t i = 0; i < json_array_size(c->text_offsets); i++)
-		json_array_append_new(all.text_offsets,
-			json_integer((json_int_t)all.offset +
-				     json_integer_value(json_array_get(
-					     c->text_offsets, i))));
-	json_decref(sample_logprobs(c));
-	c->tokens = all.tokens;
-	c->token_logprobs = all.token_logprobs;
-	c->top_logprobs = all.top_logprobs;
-	c->text_offsets = all.text_offsets;
+	for (uint64_t i = 0; scores && i < n; i++)
+		logprobs_add(&all, t, ids[i],
+			is_first(s, i) ? NULL : &scores[i],
+			n_top ? top + i * n_top : NULL, n_top, true);
+	logprobs_extend(&all, &c->logprobs);
+	c->logprobs = all;
 }
 
 int sample_take(struct sample *s, const struct generate_event *e)
@@ -156,28 +74,12 @@ int sample_take(struct sample *s, const struct generate_event *e)
 	if (e->type == GENERATE_TOKEN) {
 		s->frame_tokens++;
 		s->frame_index = e->index;
-		c->logprob += (double)e->logprob;
+		c->nats += (double)e->logprob;
 		c->drawn++;
 	}
 	s->frame_settled = e->settled;
 	s->frame_choice = e->choice;
 	return e->text_len ? buf_append(&c->text, e->text, e->text_len) : 0;
-}
-
-json_t *sample_logprobs(struct sample_choice *c)
-{
-	json_t *json;
-
-	if (!c->tokens)
-		return NULL;
-	json = json_pack("{s:o, s:o, s:o}", "tokens", c->tokens,
-		"token_logprobs", c->token_logprobs, "top_logprobs",
-		c->top_logprobs);
-	if (c->text_offsets)
-		json_object_set_new(json, "text_offset", c->text_offsets);
-	c->tokens = c->token_logprobs = c->top_logprobs = NULL;
-	c->text_offsets = NULL;
-	return json;
 }
 
 static double ms(uint64_t ns)
@@ -213,8 +115,9 @@ static void describe_choice(struct sample_choice *c, json_t *json)
 	const char *bytes = c->text.data ? c->text.data : "";
 
 	json_object_set_new(json, "text", reply_text(bytes, c->text.len));
-	if (c->tokens)
-		json_object_set_new(json, "logprobs", sample_logprobs(c));
+	if (c->logprobs.tokens)
+		json_object_set_new(
+			json, "logprobs", logprobs_take(&c->logprobs));
 	json_object_set_new(json, "finish_reason",
 		json_string(generate_finish_name(
 			c->ended ? c->finish : GENERATE_CANCELLED)));
@@ -333,8 +236,9 @@ static json_t *frame_json(struct sample *s, struct sample_choice *c)
 		"text",
 		reply_text(c->text.data ? c->text.data : "", c->text.len));
 
-	if (json && c->tokens)
-		json_object_set_new(json, "logprobs", sample_logprobs(c));
+	if (json && c->logprobs.tokens)
+		json_object_set_new(
+			json, "logprobs", logprobs_take(&c->logprobs));
 	if (json && s->stream_id[0] && !s->told_id)
 		json_object_set_new(json, "stream", json_string(s->stream_id));
 	s->told_id = true;
