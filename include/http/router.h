@@ -36,6 +36,7 @@ struct route {
 	const struct field *query; /* [n_query] names in the query, for the
 				    * documentation and call_check_query */
 	size_t n_query;
+	bool open; /* names that are not among the fields are passed over */
 	bool body_optional;
 	bool binary;	    /* a body may also be ROUTE_BINARY: its fields are
 			     * then in the query */

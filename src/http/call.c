@@ -132,6 +132,15 @@ static void run(struct worker_job *job)
 		c->work(c);
 }
 
+int call_again(struct call *c, void (*work)(struct call *c))
+{
+	c->work = work;
+	c->job.run = run;
+	c->job.done = done;
+	atomic_store(&c->holders, 1);
+	return workers_post(c->api->workers, &c->job, &c->err);
+}
+
 void call_hold(struct call *c)
 {
 	atomic_fetch_add(&c->holders, 1);

@@ -68,6 +68,9 @@ void call_start(struct api *a, struct exchange *x,
  * once, and stores its answer by call_keep_with. */
 void call_start_once(struct api *a, struct exchange *x,
 	const struct route_params *params, void (*work)(struct call *c));
+/* Once more to a worker, from `then`: c->work, and then `then` again. An error
+ * goes to c->err. Loop thread. */
+int call_again(struct call *c, void (*work)(struct call *c));
 /* One more thread will say call_done. */
 void call_hold(struct call *c);
 /* Not to be touched any more by who says this. Any thread. */

@@ -56,6 +56,7 @@ static const struct special {
 	{ ERROR_UNPROCESSABLE, "prompt", "unknown_character", 0 },
 	{ ERROR_UNPROCESSABLE, "text", "unknown_character", 0 },
 	{ ERROR_UNPROCESSABLE, "encoding", "invalid_encoding", 0 },
+	{ ERROR_UNPROCESSABLE, "prefix", "unknown_character", 0 },
 	{ ERROR_UNPROCESSABLE, "Idempotency-Key", "idempotency_key_reused", 0 },
 };
 
