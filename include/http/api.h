@@ -14,6 +14,7 @@
 #include "http/server.h"
 #include "http/worker.h"
 #include "serve/engine.h"
+#include "serve/files.h"
 #include "serve/registry.h"
 #include "serve/session.h"
 
@@ -64,6 +65,8 @@ struct api_backend {
 	struct engine *engine;
 	struct registry *registry;
 	struct sessions *sessions;
+	struct files *files; /* or NULL, for the reason that follows */
+	const struct error *jobs_fault;
 };
 void api_serve(struct api *a, const struct api_backend *backend);
 

@@ -191,6 +191,8 @@ static void loaded(struct worker_job *job)
 				  .engine = d->backend.engine,
 				  .registry = d->backend.registry,
 				  .sessions = d->backend.sessions,
+				  .files = d->backend.files,
+				  .jobs_fault = &d->backend.jobs_fault,
 			  });
 	announce(d);
 }
