@@ -10,6 +10,7 @@
 #include "base/tokens.h"
 #include "text/tokenizer.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,9 +22,13 @@ struct corpus_options {
 	const char *encoding;  /* charset; NULL: utf-8 */
 	const char *tokenizer; /* kind to learn, when none is given */
 	enum unknown_policy unknown;
-	bool keep_newlines;    /* else CR LF and CR become LF */
-	const char *cache_dir; /* where a large one is mapped from, and a pipe
-				* that is read twice is kept; made if missing */
+	bool keep_newlines;	 /* else CR LF and CR become LF */
+	bool extend;		 /* a known tokenizer learns what it lacks */
+	bool lines_of_json;	 /* objects, one a line, with a string `text`:
+				  * those are the text, each its own lines */
+	const atomic_bool *stop; /* polled while reading; or NULL */
+	const char *cache_dir;	 /* where a large one is mapped from, and a pipe
+				  * that is read twice is kept; made if missing */
 	size_t memory; /* bytes of ids that stay in memory; 0: CORPUS_MEMORY */
 };
 
@@ -40,10 +45,11 @@ struct corpus {
 };
 
 /*
- * With `known` the text is encoded by it (one pass); without, a tokenizer is
- * learnt first (two). Several files are one text, in order; each may begin with
- * a byte-order mark. Memory: the ids, at most `memory` of them unmapped, and
- * about 4 MB. An empty text is ERROR_INVALID; errors name the file.
+ * With `known` the text is encoded by it (one pass); without, or with `extend`,
+ * a tokenizer is learnt first (two). Several files are one text, in order; each
+ * may begin with a byte-order mark. Memory: the ids, at most `memory` of them
+ * unmapped, and about 4 MB. An empty text is ERROR_INVALID; errors name the
+ * file. One that was stopped is ERROR_CANCELLED.
  */
 int corpus_open(struct corpus *c, const struct corpus_options *o,
 	struct tokenizer *known, struct error *err);

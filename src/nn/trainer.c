@@ -10,6 +10,9 @@
  * is the same for any number of threads. */
 #define NORM_BLOCK 4096
 
+#define OPERATIONS 6.0		 /* for each parameter and token, about */
+#define MIN_FLOPS_PER_THREAD 5e7 /* a millisecond, barriers cost less */
+
 /* PyTorch's clip_grad_norm_ adds it to the norm: so that curves agree. */
 #define CLIP_EPSILON 1e-6
 
@@ -21,6 +24,37 @@ int trainer_check_optimizer(const char *name, struct error *err)
 		"optimizer is '%s', expected adagrad, rmsprop, adam, adamw or "
 		"sgd",
 		name);
+}
+
+unsigned trainer_threads(
+	const struct parameters *p, size_t batch, size_t seq_length)
+{
+	const double work =
+		OPERATIONS * (double)p->count * (double)(batch * seq_length);
+	const double useful = work / MIN_FLOPS_PER_THREAD;
+	unsigned all = team_default_size();
+
+	if (batch < all)
+		all = (unsigned)batch;
+	if (useful < all)
+		all = (unsigned)useful;
+	return all ? all : 1;
+}
+
+uint64_t trainer_chunks(const struct streams *training, size_t seq_length)
+{
+	uint64_t chunks = (training->end - training->begin - 2) / seq_length;
+
+	return chunks ? chunks : 1;
+}
+
+uint64_t trainer_last_step(uint64_t chunks, double epochs, uint64_t max_steps)
+{
+	uint64_t by_epochs = (uint64_t)ceil(epochs * (double)chunks);
+
+	if (!max_steps)
+		return by_epochs;
+	return !by_epochs || max_steps < by_epochs ? max_steps : by_epochs;
 }
 
 static int check_options(const struct trainer_options *o, struct error *err)

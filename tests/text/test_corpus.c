@@ -298,6 +298,72 @@ static void test_full_cache(void **state)
 	assert_string_equal(err.param, "cache_dir");
 }
 
+static void test_extended_tokenizer(void **state)
+{
+	const char *paths[] = { "a.txt" };
+	struct corpus_options o = { .paths = paths, .n_paths = 1 };
+	struct corpus first, c;
+	struct error err;
+
+	make("a.txt", "bab\n", 4);
+	assert_int_equal(corpus_open(&first, &o, NULL, &err), 0);
+	make("a.txt", "b\xc3\xa4za\n", 6);
+	o.extend = true;
+	assert_int_equal(corpus_open(&c, &o, first.tokenizer, &err), 0);
+	assert_text(&c, "b\xc3\xa4za\n", 6);
+	assert_int_equal(tokenizer_vocab(c.tokenizer), 5);
+	assert_int_equal(tokens_at(&c.tokens, 0), 2); /* \n a b, then z \xe4 */
+	assert_int_equal(tokens_at(&c.tokens, 2), 3);
+	assert_int_equal(tokens_at(&c.tokens, 1), 4);
+	corpus_release(&c);
+	corpus_release(&first);
+}
+
+static void test_lines_of_json(void **state)
+{
+	static const char lines[] = "{\"text\": \"one\\ntwo\"}\r\n\n"
+				    "{\"id\": 7, \"text\": \"caf\\u00e9\\n\"}\n"
+				    "{\"text\": \"\"}\n{\"text\": \"end\"}";
+	static const char *const bad[] = { "{\"text\": \"a\"}\nhello\n",
+		"\n{\"text\": 7}\n", "{\"text\": \"a\"}\n{\"prompt\": \"b\"}",
+		"{\"text\": \"a\"}\n[1]" };
+	const char *paths[] = { "a.jsonl" };
+	struct corpus_options o = {
+		.paths = paths, .n_paths = 1, .lines_of_json = true
+	};
+	struct corpus c;
+	struct error err;
+
+	make("a.jsonl", lines, strlen(lines));
+	assert_int_equal(corpus_open(&c, &o, NULL, &err), 0);
+	assert_text(&c, "one\ntwo\ncaf\xc3\xa9\nend\n", 18);
+	corpus_release(&c);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		make("a.jsonl", bad[i], strlen(bad[i]));
+		assert_int_equal(corpus_open(&c, &o, NULL, &err), -1);
+		assert_int_equal(err.code, ERROR_UNPROCESSABLE);
+		assert_non_null(strstr(err.message, "a.jsonl: line 2: "));
+	}
+}
+
+static void test_stop(void **state)
+{
+	const char *paths[] = { "a.txt" };
+	atomic_bool stop = true;
+	struct corpus_options o = {
+		.paths = paths, .n_paths = 1, .stop = &stop
+	};
+	struct corpus c;
+	struct error err;
+
+	make("a.txt", "abc", 3);
+	assert_int_equal(corpus_open(&c, &o, NULL, &err), -1);
+	assert_int_equal(err.code, ERROR_CANCELLED);
+	stop = false;
+	assert_int_equal(corpus_open(&c, &o, NULL, &err), 0);
+	corpus_release(&c);
+}
+
 static int enter(void **state)
 {
 	return mkdtemp(home) && chdir(home) == 0 && mkdir("cache", 0755) == 0
@@ -325,6 +391,9 @@ int main(void)
 		cmocka_unit_test(test_bad_files),
 		cmocka_unit_test(test_nothing_to_read),
 		cmocka_unit_test(test_full_cache),
+		cmocka_unit_test(test_extended_tokenizer),
+		cmocka_unit_test(test_lines_of_json),
+		cmocka_unit_test(test_stop),
 	};
 
 	return cmocka_run_group_tests(tests, enter, leave);
