@@ -55,4 +55,11 @@ int corpus_open(struct corpus *c, const struct corpus_options *o,
 	struct tokenizer *known, struct error *err);
 void corpus_release(struct corpus *c);
 
+/*
+ * Whether these options' text can be read at all: in its encoding
+ * (ERROR_UNPROCESSABLE names the byte, or the line of JSON), not empty, and
+ * text: no NUL, few control characters, unless the encoding is `bytes`.
+ */
+int corpus_check(const struct corpus_options *o, struct error *err);
+
 #endif

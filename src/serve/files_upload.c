@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "serve/files_private.h"
+#include "text/corpus.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -206,6 +207,38 @@ static int describe(struct file_upload *u, const struct file_about *about,
 	return 0;
 }
 
+/* Errors begin with the path: the client knows the file by no such name. */
+static void forget_path(const char *path, struct error *err)
+{
+	size_t n = strlen(path);
+
+	if (!strncmp(err->message, path, n) &&
+		!strncmp(err->message + n, ": ", 2))
+		memmove(err->message, err->message + n + 2,
+			strlen(err->message + n + 2) + 1);
+}
+
+/* Read again from the page cache, whole: whoever uploads a text should hear at
+ * once that it can't be learnt from. */
+static int check_text(struct file_upload *u, struct error *err)
+{
+	const struct file_info *info = &u->entry->info;
+	const char *path = u->writer.tmp;
+	const struct corpus_options o = {
+		.paths = &path,
+		.n_paths = 1,
+		.encoding = info->encoding,
+		.lines_of_json = info->format == FILE_JSONL,
+	};
+
+	if (!corpus_check(&o, err))
+		return 0;
+	forget_path(path, err);
+	if (!strcmp(err->param, "text"))
+		snprintf(err->param, sizeof(err->param), "file");
+	return -1;
+}
+
 static void stamp(struct file_upload *u)
 {
 	struct files *f = u->files;
@@ -238,7 +271,7 @@ int files_finish(struct file_upload *u, const struct file_about *about,
 	if (!u->bytes)
 		error_set_param(err, ERROR_INVALID, "file",
 			"the file is empty, expected a text");
-	else if (!describe(u, about, err)) {
+	else if (!describe(u, about, err) && !check_text(u, err)) {
 		stamp(u);
 		if (!store(u, err)) {
 			*info = u->entry->info;

@@ -281,6 +281,46 @@ static void test_recovery(void **state)
 	place_release(&p);
 }
 
+static void refuses(struct place *p, const char *text, size_t len,
+	const struct file_about *about, enum error_code code,
+	const char *message)
+{
+	struct error err = { 0 };
+	struct file_upload *u;
+	struct file_info info;
+
+	must(files_begin(p->files, "", &u, &fault));
+	must(files_append(u, text, len, &fault));
+	assert_int_equal(files_finish(u, about, &info, &err), -1);
+	assert_error(err, code, message);
+	assert_int_equal(count_files(p), 0);
+}
+
+static void test_refused_texts(void **state)
+{
+	struct file_about about = { .name = "x" };
+	struct place p;
+
+	(void)state;
+	place_init(&p);
+	refuses(&p, "ab\xff", 3, &about, ERROR_UNPROCESSABLE,
+		"invalid UTF-8 at byte 2: 0xff");
+	refuses(&p, "a\0b", 3, &about, ERROR_UNPROCESSABLE,
+		"character 2 is a NUL: this is no text, or not in this "
+		"encoding");
+	about.encoding = "klingon";
+	refuses(&p, "abc", 3, &about, ERROR_INVALID,
+		"encoding: unknown charset \"klingon\", expected utf-8, bytes "
+		"or a name that `iconv -l` lists, such as latin1, "
+		"windows-1252, gbk, gb18030, shift_jis, utf-16");
+	about.encoding = "gbk";
+	about.format = FILE_JSONL;
+	refuses(&p, "{}", 2, &about, ERROR_UNPROCESSABLE,
+		"line 1: `text` is missing or no string, expected a JSON "
+		"object with a string `text`");
+	place_release(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,6 +329,7 @@ int main(void)
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_list),
 		cmocka_unit_test(test_recovery),
+		cmocka_unit_test(test_refused_texts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

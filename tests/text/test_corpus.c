@@ -379,6 +379,53 @@ static int leave(void **state)
 	return chdir("/") || system(command);
 }
 
+static void check(const char *bytes, size_t len, const char *encoding,
+	bool lines, enum error_code code, const char *message)
+{
+	static const char *const path = "checked";
+	const struct corpus_options o = { .paths = &path,
+		.n_paths = 1,
+		.encoding = encoding,
+		.lines_of_json = lines };
+	struct error err = { 0 };
+
+	make(path, bytes, len);
+	assert_int_equal(corpus_check(&o, &err), code ? -1 : 0);
+	assert_int_equal(err.code, code);
+	assert_string_equal(err.message, message);
+}
+
+#define CHECK(text, ...) check(text, sizeof(text) - 1, __VA_ARGS__)
+
+static void test_check(void **state)
+{
+	(void)state;
+	CHECK("\xe4\xbd\xa0\t\r\n", NULL, false, ERROR_NONE, "");
+	CHECK("", NULL, false, ERROR_INVALID, "there is no text in it");
+	CHECK("\xef\xbb\xbf", NULL, false, ERROR_INVALID,
+		"there is no text in it");
+	CHECK("ab\xe4\xbd", NULL, false, ERROR_UNPROCESSABLE,
+		"checked: UTF-8 is cut at its end: byte 2 starts a character "
+		"that is not complete");
+	CHECK("abc\xff", "utf8", false, ERROR_UNPROCESSABLE,
+		"checked: invalid UTF-8 at byte 3: 0xff");
+	CHECK("\xe9t\xe9", "latin1", false, ERROR_NONE, "");
+	CHECK("\xe9t\0", "latin1", false, ERROR_UNPROCESSABLE,
+		"checked: character 3 is a NUL: this is no text, or not in "
+		"this encoding");
+	CHECK("\1\0\2", "bytes", false, ERROR_NONE, "");
+	CHECK("a\1\2b", "latin1", false, ERROR_UNPROCESSABLE,
+		"2 of 4 characters are control characters, the first is "
+		"number 2: this is no text, or not in this encoding");
+	CHECK("{\"text\": \"a\"}\n{\"text\": 1}\n", NULL, true,
+		ERROR_UNPROCESSABLE,
+		"checked: line 2: `text` is missing or no string, expected a "
+		"JSON object with a string `text`");
+	CHECK("{\"text\": \"\"}\n", NULL, true, ERROR_INVALID,
+		"there is no text in it");
+	CHECK("{\"text\": \"a\"}\n", NULL, true, ERROR_NONE, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -394,6 +441,7 @@ int main(void)
 		cmocka_unit_test(test_extended_tokenizer),
 		cmocka_unit_test(test_lines_of_json),
 		cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_check),
 	};
 
 	return cmocka_run_group_tests(tests, enter, leave);
