@@ -36,6 +36,11 @@ struct route {
 				    * documentation and call_check_query */
 	size_t n_query;
 	bool body_optional;
+	/* When the headers are in, for a body of multipart/form-data that is
+	 * taken as it comes: refuses, or says exchange_expect_stream; `handle`
+	 * is then called when all of it was. `fields` are its parts. Or NULL */
+	void (*open)(void *ctx, struct exchange *x,
+		const struct route_params *params);
 	bool binary;	    /* a body may also be ROUTE_BINARY: its fields are
 			     * then in the query */
 	unsigned status;    /* of success, for the documentation */

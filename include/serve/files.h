@@ -54,6 +54,9 @@ struct files_options {
 
 struct files;
 
+/* The option of that name. */
+uint64_t files_max_size(const struct files *f);
+
 /* Reads the records, and removes what belongs to none. */
 int files_open(
 	struct files **f, const struct files_options *o, struct error *err);

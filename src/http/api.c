@@ -11,13 +11,14 @@
 #include <unistd.h>
 
 #define COALESCE_MS 5
-#define FEW_STREAMS 8  /* up to here tokens are sent at once */
+#define FEW_STREAMS 8 /* up to here tokens are sent at once */
+#define DISK_THREADS 2
 #define FAULT_MS 10000 /* that a failed commit keeps us unready */
 
 static const struct route_table *const tables[] = { &routes_sample,
 	&routes_streams, &routes_session_move, &routes_sessions,
 	&routes_session_fork, &routes_session_branch, &routes_models,
-	&routes_status };
+	&routes_files, &routes_status };
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))
 
 static void begin(void *ctx, struct exchange *x)
@@ -159,6 +160,17 @@ static int open_router(struct api *a, struct error *err)
 	return 0;
 }
 
+static int open_workers(struct api *a, struct error *err)
+{
+	if (workers_open(
+		    &a->workers, a->loop, a->o.workers, a->o.max_jobs, err) < 0)
+		return -1;
+	if (!workers_open(&a->disk, a->loop, DISK_THREADS, SIZE_MAX, err))
+		return 0;
+	workers_close(a->workers, NULL, NULL);
+	return -1;
+}
+
 static void api_free(struct api *a)
 {
 	if (a->wake_fd >= 0)
@@ -198,8 +210,7 @@ int api_open(struct api **out, uv_loop_t *loop, const struct api_options *o,
 		return error_set_memory(err, "api", sizeof(*a->keys));
 	}
 	if (open_router(a, err) < 0 || measures_open(a, err) < 0 ||
-		workers_open(&a->workers, loop, o->workers, o->max_jobs, err) <
-			0) {
+		open_workers(a, err) < 0) {
 		api_free(a);
 		return -1;
 	}
@@ -271,6 +282,8 @@ static void on_workers_closed(void *arg)
 {
 	struct api *a = arg;
 
+	if (--a->n_pools)
+		return;
 	a->n_handles = 3;
 	uv_close((uv_handle_t *)&a->wake, on_closed);
 	uv_close((uv_handle_t *)&a->coalesce, on_closed);
@@ -281,6 +294,8 @@ void api_close(struct api *a, void (*closed)(void *arg), void *arg)
 {
 	a->closed = closed;
 	a->closed_arg = arg;
+	a->n_pools = 2;
+	workers_close(a->disk, on_workers_closed, a);
 	workers_close(a->workers, on_workers_closed, a);
 }
 

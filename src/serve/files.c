@@ -277,6 +277,11 @@ void files_close(struct files *f)
 	free(f);
 }
 
+uint64_t files_max_size(const struct files *f)
+{
+	return f->o.max_size;
+}
+
 int files_path(const struct files *f, const char *id, char *path, size_t size)
 {
 	return snprintf(path, size, "%s/%s", f->dir, id) < (int)size ? 0 : -1;
