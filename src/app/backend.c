@@ -22,8 +22,13 @@ static int open_models(
 {
 	const char *path = c->models_dir;
 	struct registry_options o;
+	char made[PATH_MAX];
 
 	config_models(c, &o);
+	if (c->jobs_dir) {
+		snprintf(made, sizeof(made), "%s/models", c->jobs_dir);
+		o.made_dir = made;
+	}
 	if (is_file(path)) {
 		o.paths = &path;
 		o.n_paths = 1;
@@ -85,19 +90,36 @@ static int open_files(
 	return files_open(&b->files, &o, err);
 }
 
+static int open_jobs_table(
+	struct backend *b, const struct config *c, void *api, struct error *err)
+{
+	struct jobs_options o;
+
+	config_jobs(c, &o);
+	o.store = b->jobs_store;
+	o.files = b->files;
+	o.registry = b->registry;
+	o.changed = api_jobs_changed;
+	o.arg = api;
+	return jobs_open(&b->jobs, &o, err);
+}
+
 static void close_jobs(struct backend *b)
 {
+	jobs_close(b->jobs);
+	b->jobs = NULL;
 	files_close(b->files);
 	b->files = NULL;
 	store_shared_close(b->jobs_store);
 	b->jobs_store = NULL;
 }
 
-static void open_jobs(struct backend *b, const struct config *c)
+static void open_jobs(struct backend *b, const struct config *c, void *api)
 {
 	struct error *err = &b->jobs_fault;
 
-	if (!open_jobs_store(b, c->jobs_dir, err) && !open_files(b, c, err)) {
+	if (!open_jobs_store(b, c->jobs_dir, err) && !open_files(b, c, err) &&
+		!open_jobs_table(b, c, api, err)) {
 		err->code = ERROR_NONE;
 		return;
 	}
@@ -119,7 +141,7 @@ int backend_open(struct backend *b, const struct config *c,
 	o.wake_arg = wake_arg;
 	if (!open_models(b, c, err) && !open_sessions(b, c, err) &&
 		!engine_open(&b->engine, &o, err)) {
-		open_jobs(b, c);
+		open_jobs(b, c, wake_arg);
 		return 0;
 	}
 	backend_stop(b);

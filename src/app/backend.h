@@ -8,6 +8,7 @@
 #include "app/config.h"
 #include "math/kernels.h"
 #include "serve/files.h"
+#include "serve/jobs.h"
 #include "store/writer.h"
 
 struct backend {
@@ -20,6 +21,7 @@ struct backend {
 	 * and jobs_fault says why it is not there. */
 	struct store_shared *jobs_store; /* keys file/ID and job/ID */
 	struct files *files;
+	struct jobs *jobs;
 	struct error jobs_fault; /* code ERROR_NONE: they are there */
 };
 
