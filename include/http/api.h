@@ -14,6 +14,8 @@
 #include "http/server.h"
 #include "http/worker.h"
 #include "serve/engine.h"
+#include "serve/files.h"
+#include "serve/jobs.h"
 #include "serve/registry.h"
 #include "serve/session.h"
 
@@ -56,6 +58,9 @@ void api_set_server(struct api *a, struct server *s);
 /* engine_options.wake, with the api as its argument. Any thread. */
 void api_wake(void *api);
 
+/* jobs_options.changed, likewise. */
+void api_jobs_changed(void *api);
+
 /* For others who must not block the loop either. */
 struct workers *api_workers(struct api *a);
 
@@ -64,6 +69,9 @@ struct api_backend {
 	struct engine *engine;
 	struct registry *registry;
 	struct sessions *sessions;
+	struct files *files; /* or NULL, for the reason that follows */
+	struct jobs *jobs;   /* there when files are */
+	const struct error *jobs_fault;
 };
 void api_serve(struct api *a, const struct api_backend *backend);
 

@@ -35,6 +35,20 @@ void exchange_take_body(struct exchange *x, struct buf *body);
  * they are kept or only counted. */
 void exchange_expect(struct exchange *x, size_t max_body, bool keep);
 
+/* A body that is taken as it comes, and never held. */
+struct exchange_sink {
+	/* How many of the bytes were taken. When fewer, nothing more is read
+	 * from the client until exchange_sink_ready. */
+	size_t (*take)(void *data, const char *bytes, size_t len);
+};
+/* As exchange_expect, of such a body: of max_body bytes at most, and with
+ * http.body_timeout for every EXCHANGE_SINK_PACE bytes of it. */
+#define EXCHANGE_SINK_PACE (64u << 10)
+void exchange_expect_stream(struct exchange *x, size_t max_body,
+	const struct exchange_sink *sink, void *data);
+void *exchange_sink_data(const struct exchange *x); /* NULL: no sink */
+void exchange_sink_ready(struct exchange *x);
+
 /* A header of the answer; both texts are copied. Before the answer. */
 void exchange_add_header(
 	struct exchange *x, const char *name, const char *value);
@@ -66,10 +80,12 @@ double exchange_elapsed(const struct exchange *x);
 /* Bytes of body that were handed to the socket. */
 uint64_t exchange_bytes_sent(const struct exchange *x);
 
-/* Answer as a stream: begin, any number of writes, end. write returns -1
- * when more than EXCHANGE_MAX_BACKLOG bytes wait for the client; room says
- * how many may be written now. */
+/* Answer as a stream: begin, any number of writes, end. How many bytes it will
+ * be can be said before begin, if it is known. write returns -1 when more than
+ * EXCHANGE_MAX_BACKLOG bytes wait for the client; room says how many may be
+ * written now. */
 #define EXCHANGE_MAX_BACKLOG (256u << 10)
+void exchange_stream_size(struct exchange *x, uint64_t bytes);
 void exchange_stream_begin(
 	struct exchange *x, unsigned status, const char *type);
 int exchange_stream_write(struct exchange *x, const char *bytes, size_t len);

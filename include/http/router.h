@@ -38,6 +38,11 @@ struct route {
 	size_t n_query;
 	bool open; /* names that are not among the fields are passed over */
 	bool body_optional;
+	/* When the headers are in, for a body of multipart/form-data that is
+	 * taken as it comes: refuses, or says exchange_expect_stream; `handle`
+	 * is then called when all of it was. `fields` are its parts. Or NULL */
+	void (*open)(void *ctx, struct exchange *x,
+		const struct route_params *params);
 	bool binary;	    /* a body may also be ROUTE_BINARY: its fields are
 			     * then in the query */
 	bool text;	    /* with binary: or ROUTE_TEXT, in its charset */

@@ -41,6 +41,12 @@ int parameters_layout(
 int parameters_allocate(struct parameters *p, struct error *err);
 void parameters_release(struct parameters *p);
 
+/* A copy of p for a vocabulary of `vocab` tokens, p's own or more: what knows
+ * of the new ones (rows of the embedding or columns of the one-hot input, rows
+ * and biases of the output) starts at the mean of those there are. */
+int parameters_extend(struct parameters *out, const struct parameters *p,
+	size_t vocab, struct error *err);
+
 /* NULL when there is no such tensor. */
 const struct tensor *parameters_find(
 	const struct parameters *p, const char *name);

@@ -58,6 +58,17 @@ struct trainer_options {
 /* ERROR_INVALID naming the optimizers, where `name` is none of them. */
 int trainer_check_optimizer(const char *name, struct error *err);
 
+/* Threads that a chunk keeps busy, of those that the process may have: more
+ * would wait for each other longer than they compute. */
+unsigned trainer_threads(
+	const struct parameters *p, size_t batch, size_t seq_length);
+
+/* Chunks that one pass over the streams takes, 1 or more. */
+uint64_t trainer_chunks(const struct streams *training, size_t seq_length);
+/* The step a run ends with, by its epochs and max_steps, of which 0 means no
+ * limit; 0: it has no end. */
+uint64_t trainer_last_step(uint64_t chunks, double epochs, uint64_t max_steps);
+
 struct trainer;
 
 /* Parameters are borrowed and updated in place. Streams are copied; the tokens
@@ -113,5 +124,17 @@ void trainer_initialise(struct parameters *p, enum initialisation how,
 int trainer_evaluate(const struct parameters *p, const struct streams *s,
 	size_t skip, struct team *team, double *nats, uint64_t *tokens,
 	struct error *err);
+
+/* The same a chunk at a time, so that it can stop in between. The parameters
+ * and the streams' tokens are borrowed. */
+struct evaluation;
+int evaluation_open(struct evaluation **e, const struct parameters *p,
+	const struct streams *s, size_t skip, struct team *team,
+	struct error *err);
+/* True once all is scored. */
+bool evaluation_step(struct evaluation *e);
+/* Of what was scored: mean nats per token, and how many tokens. */
+double evaluation_result(const struct evaluation *e, uint64_t *tokens);
+void evaluation_close(struct evaluation *e);
 
 #endif

@@ -11,6 +11,7 @@
 #include "text/encoding.h"
 #include "text/tokenizer.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -25,9 +26,13 @@ struct corpus_options {
 	const char *tokenizer; /* kind to learn, when none is given */
 	struct tokenizer_options learn;
 	enum unknown_policy unknown;
-	bool keep_newlines;    /* else CR LF and CR become LF */
-	const char *cache_dir; /* where a large one is mapped from, and a pipe
-				* that is read twice is kept; made if missing */
+	bool keep_newlines;	 /* else CR LF and CR become LF */
+	bool extend;		 /* a known tokenizer learns what it lacks */
+	bool lines_of_json;	 /* objects, one a line, with a string `text`:
+				  * those are the text, each its own lines */
+	const atomic_bool *stop; /* polled while reading; or NULL */
+	const char *cache_dir;	 /* where a large one is mapped from, and a pipe
+				  * that is read twice is kept; made if missing */
 	size_t memory; /* bytes of ids that stay in memory; 0: CORPUS_MEMORY */
 };
 
@@ -49,13 +54,21 @@ struct corpus {
 };
 
 /*
- * With `known` the text is encoded by it (one pass); without, a tokenizer is
- * learnt first (two). Several files are one text, in order; each may begin with
- * a byte-order mark. Memory: the ids, at most `memory` of them unmapped, and
- * about 4 MB. An empty text is ERROR_INVALID; errors name the file.
+ * With `known` the text is encoded by it (one pass); without, or with `extend`,
+ * a tokenizer is learnt first (two). Several files are one text, in order; each
+ * may begin with a byte-order mark. Memory: the ids, at most `memory` of them
+ * unmapped, and about 4 MB. An empty text is ERROR_INVALID; errors name the
+ * file. One that was stopped is ERROR_CANCELLED.
  */
 int corpus_open(struct corpus *c, const struct corpus_options *o,
 	struct tokenizer *known, struct error *err);
 void corpus_release(struct corpus *c);
+
+/*
+ * Whether these options' text can be read at all: in its encoding
+ * (ERROR_UNPROCESSABLE names the byte, or the line of JSON), not empty, and
+ * text: no NUL, few control characters, unless the encoding is `bytes`.
+ */
+int corpus_check(const struct corpus_options *o, struct error *err);
 
 #endif

@@ -54,6 +54,11 @@ int tokenizer_builder_finish(
 	struct tokenizer_builder *b, struct tokenizer **t, struct error *err);
 void tokenizer_builder_abort(struct tokenizer_builder *b);
 
+/* A tokenizer whose first ids are those of t, and after them what only `more`
+ * knows, in its order; t itself when there is nothing. Of one kind. */
+int tokenizer_extend(struct tokenizer **out, struct tokenizer *t,
+	const struct tokenizer *more, struct error *err);
+
 /* From and to the checkpoint's JSON; load checks everything and names what is
  * wrong. save returns a new reference, NULL when memory ran out. */
 int tokenizer_load(struct tokenizer **t, const json_t *json, struct error *err);

@@ -1,6 +1,9 @@
 #include "app/backend.h"
 
+#include "base/file.h"
+
 #include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +22,13 @@ static int open_models(
 {
 	const char *path = c->models_dir;
 	struct registry_options o;
+	char made[PATH_MAX];
 
 	config_models(c, &o);
+	if (c->jobs_dir) {
+		snprintf(made, sizeof(made), "%s/models", c->jobs_dir);
+		o.made_dir = made;
+	}
 	if (is_file(path)) {
 		o.paths = &path;
 		o.n_paths = 1;
@@ -51,6 +59,77 @@ static int open_sessions(
 	return sessions_open(&b->sessions, b->writer, &o, err);
 }
 
+static int open_jobs_store(
+	struct backend *b, const char *dir, struct error *err)
+{
+	struct store_options o = { .patient = true };
+	char path[PATH_MAX];
+
+	if (!dir)
+		return error_set(err, ERROR_UNAVAILABLE,
+			"jobs.dir is not set, and there is no "
+			"$STATE_DIRECTORY, "
+			"$XDG_STATE_HOME or $HOME to put it in");
+	if (file_make_directories(dir, 0700, err) < 0)
+		return -1;
+	snprintf(path, sizeof(path), "%s/jobs.db", dir);
+	o.path = path;
+	return store_shared_open(&b->jobs_store, "sqlite", &o, err);
+}
+
+static int open_files(
+	struct backend *b, const struct config *c, struct error *err)
+{
+	struct files_options o;
+	char dir[PATH_MAX];
+
+	config_files(c, &o);
+	snprintf(dir, sizeof(dir), "%s/files", c->jobs_dir);
+	o.dir = dir;
+	o.store = b->jobs_store;
+	return files_open(&b->files, &o, err);
+}
+
+static int open_jobs_table(
+	struct backend *b, const struct config *c, void *api, struct error *err)
+{
+	struct jobs_options o;
+
+	config_jobs(c, &o);
+	o.store = b->jobs_store;
+	o.files = b->files;
+	o.registry = b->registry;
+	o.changed = api_jobs_changed;
+	o.arg = api;
+	return jobs_open(&b->jobs, &o, err);
+}
+
+static void close_jobs(struct backend *b)
+{
+	jobs_close(b->jobs);
+	b->jobs = NULL;
+	files_close(b->files);
+	b->files = NULL;
+	store_shared_close(b->jobs_store);
+	b->jobs_store = NULL;
+}
+
+static void open_jobs(struct backend *b, const struct config *c, void *api)
+{
+	struct error *err = &b->jobs_fault;
+
+	if (!open_jobs_store(b, c->jobs_dir, err) && !open_files(b, c, err) &&
+		!open_jobs_table(b, c, api, err)) {
+		err->code = ERROR_NONE;
+		return;
+	}
+	close_jobs(b);
+	log_warn(
+		"files and fine-tuning jobs are not available", log_fault(err));
+	err->code = ERROR_UNAVAILABLE;
+	error_prefix(err, "files and fine-tuning jobs are not available");
+}
+
 int backend_open(struct backend *b, const struct config *c,
 	void (*wake)(void *arg), void *wake_arg, struct error *err)
 {
@@ -61,8 +140,10 @@ int backend_open(struct backend *b, const struct config *c,
 	o.wake = wake;
 	o.wake_arg = wake_arg;
 	if (!open_models(b, c, err) && !open_sessions(b, c, err) &&
-		!engine_open(&b->engine, &o, err))
+		!engine_open(&b->engine, &o, err)) {
+		open_jobs(b, c, wake_arg);
 		return 0;
+	}
 	backend_stop(b);
 	backend_close(b);
 	return -1;
@@ -77,6 +158,7 @@ void backend_stop(struct backend *b)
 
 void backend_close(struct backend *b)
 {
+	close_jobs(b);
 	if (b->sessions)
 		sessions_close(b->sessions);
 	if (b->writer)

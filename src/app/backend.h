@@ -7,6 +7,8 @@
 
 #include "app/config.h"
 #include "math/kernels.h"
+#include "serve/files.h"
+#include "serve/jobs.h"
 #include "store/writer.h"
 
 struct backend {
@@ -15,6 +17,12 @@ struct backend {
 	struct store_writer *writer;
 	struct sessions *sessions;
 	struct engine *engine;
+	/* What fine-tuning needs: without it the rest is served all the same,
+	 * and jobs_fault says why it is not there. */
+	struct store_shared *jobs_store; /* keys file/ID and job/ID */
+	struct files *files;
+	struct jobs *jobs;
+	struct error jobs_fault; /* code ERROR_NONE: they are there */
 };
 
 /* Reads files: not on the loop. `wake` is the engine's. On failure all is

@@ -28,8 +28,6 @@
 #define VALIDATION_ROWS 32
 #define VALIDATION_WARM 256
 
-#define MIN_FLOPS_PER_THREAD 5e7 /* a millisecond, barriers cost less */
-
 struct run {
 	struct train_options o;
 	struct options table;
@@ -257,48 +255,25 @@ static int open_streams(struct run *r, struct error *err)
 	return r->o.early_stop > 0 ? hold_out(r, err) : 0;
 }
 
-static uint64_t last_step(const struct run *r, size_t chunks)
-{
-	uint64_t by_epochs = (uint64_t)ceil(r->o.epochs * (double)chunks);
-
-	if (!r->o.max_steps)
-		return by_epochs;
-	if (!by_epochs || r->o.max_steps < by_epochs)
-		return r->o.max_steps;
-	return by_epochs;
-}
-
-/* Members that a chunk keeps busy: threads that wait for each other more than
- * they compute only make it slower. About 6 operations for each parameter and
- * token. */
 static unsigned threads(const struct run *r)
 {
-	const double work = 6.0 * (double)r->model.parameters.count *
-			    (double)(r->o.batch * r->o.seq_length);
-	const double useful = work / MIN_FLOPS_PER_THREAD;
-	unsigned all = team_default_size();
-
 	if (r->o.threads)
 		return (unsigned)r->o.threads;
-	if (r->o.batch < all)
-		all = (unsigned)r->o.batch;
-	if (useful < all)
-		all = (unsigned)useful;
-	return all ? all : 1;
+	return trainer_threads(
+		&r->model.parameters, r->o.batch, r->o.seq_length);
 }
 
 static int open_trainer(struct run *r, struct error *err)
 {
 	struct trainer_options options;
 	struct trainer_report start = { 0 };
-	size_t chunks;
+	uint64_t chunks;
 
 	if (open_streams(r, err) < 0)
 		return -1;
-	chunks = (r->training.end - r->training.begin - 2) / r->o.seq_length;
-	chunks = chunks ? chunks : 1;
+	chunks = trainer_chunks(&r->training, r->o.seq_length);
 	train_options_trainer(&r->o, chunks, &options);
-	r->last_step = last_step(r, chunks);
+	r->last_step = trainer_last_step(chunks, r->o.epochs, r->o.max_steps);
 	r->best = INFINITY;
 	if (team_open(&r->team, threads(r), err) < 0 ||
 		trainer_open(&r->trainer, &r->model.parameters, &r->training,

@@ -133,9 +133,10 @@ static int resolve(struct config *c, struct error *err)
 	if (resolve_weights(c, err) < 0 ||
 		paths_models(v->models_dir, &c->models_dir, err) < 0)
 		return -1;
-	if (strcmp(stores[v->store], "sqlite") != 0)
-		return 0;
-	return paths_sessions(v->sessions_path, &c->sessions_path, err);
+	if (!strcmp(stores[v->store], "sqlite") &&
+		paths_sessions(v->sessions_path, &c->sessions_path, err) < 0)
+		return -1;
+	return paths_jobs(v->jobs_dir, c->sessions_path, &c->jobs_dir, err);
 }
 
 int config_open(struct config *c, int argc, char **argv, struct error *err)
@@ -159,6 +160,7 @@ void config_release(struct config *c)
 {
 	free(c->models_dir);
 	free(c->sessions_path);
+	free(c->jobs_dir);
 	free(c->model_weights);
 	options_release(&c->options);
 	free(c->values);
@@ -300,6 +302,32 @@ void config_store_writer(const struct config *c, struct store_writer_options *o)
 	*o = (struct store_writer_options){
 		.max_bytes = c->values->max_pending,
 	};
+}
+
+void config_files(const struct config *c, struct files_options *o)
+{
+	const struct config_values *v = c->values;
+
+	*o = (struct files_options){
+		.max_size = v->files_max_size,
+		.quota = v->files_quota,
+		.quota_per_owner = v->files_quota_per_owner,
+		.max = v->files_max,
+	};
+}
+
+void config_jobs(const struct config *c, struct jobs_options *o)
+{
+	*o = (struct jobs_options){
+		.dir = c->jobs_dir,
+		.max_running = config_jobs_running(c),
+		.max = c->values->jobs_max,
+	};
+}
+
+unsigned config_jobs_running(const struct config *c)
+{
+	return (unsigned)c->values->jobs_max_running;
 }
 
 uint64_t config_drain_ms(const struct config *c)

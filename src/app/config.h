@@ -11,6 +11,8 @@
 #include "http/api.h"
 #include "http/server.h"
 #include "serve/engine.h"
+#include "serve/files.h"
+#include "serve/jobs.h"
 #include "serve/session.h"
 
 #define CONFIG_FILE "/etc/unrolld/unrolld.conf"
@@ -22,6 +24,7 @@ struct config {
 	struct config_values *values; /* owned */
 	char *models_dir;    /* owned; a directory or one file; or NULL */
 	char *sessions_path; /* owned; NULL for the memory store */
+	char *jobs_dir;	     /* owned; NULL when there is no place for it */
 	struct registry_weights *model_weights; /* owned; of models.weights */
 	bool help, print; /* what was asked for instead of serving */
 };
@@ -46,6 +49,12 @@ const char *config_store(const struct config *c); /* "memory", "sqlite" */
 void config_store_options(const struct config *c, struct store_options *o);
 void config_store_writer(
 	const struct config *c, struct store_writer_options *o);
+/* Their directory and store are the caller's to set. */
+void config_files(const struct config *c, struct files_options *o);
+/* What they stand on is the caller's to set. */
+void config_jobs(const struct config *c, struct jobs_options *o);
+/* The option; at least 1. */
+unsigned config_jobs_running(const struct config *c);
 uint64_t config_drain_ms(const struct config *c);
 bool config_realtime(const struct config *c);
 bool config_allow_anonymous(const struct config *c);

@@ -24,6 +24,9 @@ struct config_values {
 	int when_full, on_corruption;
 	uint64_t streams_ttl, stream_buffer, streams_buffer, max_detached;
 	uint64_t threads, slots, batch, chunk, queue, queue_per_client;
+	char *jobs_dir;
+	uint64_t jobs_max_running, jobs_max;
+	uint64_t files_max_size, files_quota, files_quota_per_owner, files_max;
 	int log_level, log_format;
 };
 

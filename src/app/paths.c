@@ -77,7 +77,8 @@ char *paths_jieba(void)
 	return NULL;
 }
 
-static int default_sessions(char *out, size_t size, struct error *err)
+/* A name in the directory of what must stay: -1 when there is none. */
+static int state_path(const char *name, char *out, size_t size)
 {
 	const char *state = getenv("STATE_DIRECTORY");
 	const char *xdg = getenv("XDG_STATE_HOME");
@@ -85,18 +86,14 @@ static int default_sessions(char *out, size_t size, struct error *err)
 
 	/* systemd separates several by colons. */
 	if (state && *state)
-		snprintf(out, size, "%.*s/sessions.db",
-			(int)strcspn(state, ":"), state);
+		snprintf(out, size, "%.*s/%s", (int)strcspn(state, ":"), state,
+			name);
 	else if (xdg && *xdg == '/')
-		snprintf(out, size, "%s/unrolld/sessions.db", xdg);
+		snprintf(out, size, "%s/unrolld/%s", xdg, name);
 	else if (home && *home == '/')
-		snprintf(
-			out, size, "%s/.local/state/unrolld/sessions.db", home);
+		snprintf(out, size, "%s/.local/state/unrolld/%s", home, name);
 	else
-		return error_set_param(err, ERROR_INVALID, "sessions.path",
-			"sessions.path is not set, and there is no "
-			"$STATE_DIRECTORY, $XDG_STATE_HOME or $HOME to put it "
-			"in");
+		return -1;
 	return 0;
 }
 
@@ -107,8 +104,11 @@ int paths_sessions(const char *given, char **path, struct error *err)
 
 	if (given)
 		snprintf(text, sizeof(text), "%s", given);
-	else if (default_sessions(text, sizeof(text), err) < 0)
-		return -1;
+	else if (state_path("sessions.db", text, sizeof(text)) < 0)
+		return error_set_param(err, ERROR_INVALID, "sessions.path",
+			"sessions.path is not set, and there is no "
+			"$STATE_DIRECTORY, $XDG_STATE_HOME or $HOME to put it "
+			"in");
 	memcpy(dir, text, sizeof(dir));
 	slash = strrchr(dir, '/');
 	if (slash && slash != dir) {
@@ -116,5 +116,22 @@ int paths_sessions(const char *given, char **path, struct error *err)
 		if (file_make_directories(dir, 0700, err) < 0)
 			return error_prefix(err, "sessions.path");
 	}
+	return copy(text, path, err);
+}
+
+int paths_jobs(
+	const char *given, const char *sessions, char **path, struct error *err)
+{
+	char text[PATH_BYTES];
+	const char *slash = sessions ? strrchr(sessions, '/') : NULL;
+
+	*path = NULL;
+	if (given)
+		return copy(given, path, err);
+	if (sessions)
+		snprintf(text, sizeof(text), "%.*sjobs",
+			slash ? (int)(slash - sessions) + 1 : 0, sessions);
+	else if (state_path("jobs", text, sizeof(text)) < 0)
+		return 0;
 	return copy(text, path, err);
 }

@@ -18,4 +18,10 @@ char *paths_jieba(void);
  * $STATE_DIRECTORY, in $XDG_STATE_HOME/unrolld or in ~/.local/state/unrolld. */
 int paths_sessions(const char *given, char **path, struct error *err);
 
+/* The directory of files and jobs, which is not made: as given, or jobs/ beside
+ * the session store's file (NULL when that is memory), or where that would be.
+ * *path is NULL when there is no such place. */
+int paths_jobs(const char *given, const char *sessions, char **path,
+	struct error *err);
+
 #endif

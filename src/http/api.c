@@ -2,6 +2,7 @@
 #include "http/api_internal.h"
 #include "base/log.h"
 #include "http/idempotency.h"
+#include "http/job_watch.h"
 #include "http/origin.h"
 #include "http/reply.h"
 
@@ -11,13 +12,15 @@
 #include <unistd.h>
 
 #define COALESCE_MS 5
-#define FEW_STREAMS 8  /* up to here tokens are sent at once */
+#define FEW_STREAMS 8 /* up to here tokens are sent at once */
+#define DISK_THREADS 2
 #define FAULT_MS 10000 /* that a failed commit keeps us unready */
 
 static const struct route_table *const tables[] = { &routes_sample,
 	&routes_streams, &routes_session_move, &routes_sessions,
 	&routes_session_fork, &routes_session_branch, &routes_models,
-	&routes_tokenize, &routes_score, &routes_status };
+	&routes_tokenize, &routes_score, &routes_files, &routes_fine_tuning,
+	&routes_status };
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))
 
 static void begin(void *ctx, struct exchange *x)
@@ -111,6 +114,8 @@ static void on_wake(uv_poll_t *poll, int status, int events)
 	(void)events;
 	eventfd_read(a->wake_fd, &ignored);
 	take_arrivals(a);
+	if (atomic_exchange(&a->jobs_changed, false))
+		job_watches_look(a);
 	if (!a->backend.engine)
 		atomic_store(&a->woken, false);
 	else if (a->n_streams > FEW_STREAMS && since < COALESCE_MS)
@@ -125,6 +130,7 @@ static void on_heartbeat(uv_timer_t *timer)
 	struct api *a = timer->data;
 
 	sample_heartbeat(a);
+	job_watches_heartbeat(a);
 	streams_sweep(&a->streams, uv_now(a->loop));
 }
 
@@ -157,6 +163,17 @@ static int open_router(struct api *a, struct error *err)
 		},
 	};
 	return 0;
+}
+
+static int open_workers(struct api *a, struct error *err)
+{
+	if (workers_open(
+		    &a->workers, a->loop, a->o.workers, a->o.max_jobs, err) < 0)
+		return -1;
+	if (!workers_open(&a->disk, a->loop, DISK_THREADS, SIZE_MAX, err))
+		return 0;
+	workers_close(a->workers, NULL, NULL);
+	return -1;
 }
 
 static void api_free(struct api *a)
@@ -198,8 +215,7 @@ int api_open(struct api **out, uv_loop_t *loop, const struct api_options *o,
 		return error_set_memory(err, "api", sizeof(*a->keys));
 	}
 	if (open_router(a, err) < 0 || measures_open(a, err) < 0 ||
-		workers_open(&a->workers, loop, o->workers, o->max_jobs, err) <
-			0) {
+		open_workers(a, err) < 0) {
 		api_free(a);
 		return -1;
 	}
@@ -227,6 +243,14 @@ void api_wake(void *api)
 		eventfd_write(a->wake_fd, 1);
 }
 
+void api_jobs_changed(void *api)
+{
+	struct api *a = api;
+
+	if (!atomic_exchange(&a->jobs_changed, true))
+		eventfd_write(a->wake_fd, 1);
+}
+
 struct workers *api_workers(struct api *a)
 {
 	return a->workers;
@@ -241,6 +265,7 @@ void api_serve(struct api *a, const struct api_backend *backend)
 void api_drain(struct api *a)
 {
 	a->draining = true;
+	job_watches_end(a);
 	if (a->backend.engine)
 		engine_drain(a->backend.engine);
 }
@@ -272,6 +297,8 @@ static void on_workers_closed(void *arg)
 {
 	struct api *a = arg;
 
+	if (--a->n_pools)
+		return;
 	a->n_handles = 3;
 	uv_close((uv_handle_t *)&a->wake, on_closed);
 	uv_close((uv_handle_t *)&a->coalesce, on_closed);
@@ -282,6 +309,8 @@ void api_close(struct api *a, void (*closed)(void *arg), void *arg)
 {
 	a->closed = closed;
 	a->closed_arg = arg;
+	a->n_pools = 2;
+	workers_close(a->disk, on_workers_closed, a);
 	workers_close(a->workers, on_workers_closed, a);
 }
 

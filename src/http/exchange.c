@@ -67,6 +67,19 @@ void exchange_expect(struct exchange *x, size_t max_body, bool keep)
 	x->keep_body = keep;
 }
 
+void exchange_expect_stream(struct exchange *x, size_t max_body,
+	const struct exchange_sink *sink, void *data)
+{
+	exchange_expect(x, max_body, false);
+	x->sink = sink;
+	x->sink_data = data;
+}
+
+void *exchange_sink_data(const struct exchange *x)
+{
+	return x->sink ? x->sink_data : NULL;
+}
+
 void exchange_add_header(
 	struct exchange *x, const char *name, const char *value)
 {
@@ -162,6 +175,24 @@ static void wake(struct exchange *x)
 	server_touch(x->server);
 }
 
+/* The time for the next bytes of a body begins. */
+static void pace(struct exchange *x)
+{
+	if (!x->wire)
+		return;
+	x->paced = x->received;
+	x->wire->phase = CONNECTION_BODY;
+	x->wire->since = uv_now(x->server->loop);
+}
+
+void exchange_sink_ready(struct exchange *x)
+{
+	if (!x->suspended || x->phase != EXCHANGE_RECEIVING)
+		return;
+	pace(x);
+	wake(x);
+}
+
 static void close_route(struct exchange *x, bool completed)
 {
 	if (x->closed)
@@ -201,6 +232,11 @@ void exchange_reply(struct exchange *x, unsigned status, const char *type,
 	x->answer = body;
 	x->answer_len = len;
 	wake(x);
+}
+
+void exchange_stream_size(struct exchange *x, uint64_t bytes)
+{
+	x->stream_size = bytes;
 }
 
 void exchange_stream_begin(
@@ -268,7 +304,7 @@ static struct MHD_Response *make_response(struct exchange *x)
 
 	if (x->streaming)
 		return MHD_create_response_from_callback(
-			MHD_SIZE_UNKNOWN, BLOCK, read_backlog, x, NULL);
+			x->stream_size, BLOCK, read_backlog, x, NULL);
 	r = MHD_create_response_from_buffer(x->answer_len, x->answer,
 		x->answer ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
 	if (r) {
@@ -328,6 +364,7 @@ void *exchange_open(
 	x->started = uv_hrtime();
 	x->route = "";
 	x->query = "";
+	x->stream_size = MHD_SIZE_UNKNOWN;
 	x->uri_too_long = strlen(uri) > x->server->o.max_url;
 	x->uri = strdup(x->uri_too_long ? "" : uri);
 	if (!x->uri) {
@@ -382,24 +419,47 @@ static bool reserve(struct exchange *x, size_t len)
 	return true;
 }
 
-/* MHD takes no answer in the middle of a body, so one that is refused is read
- * to its end, within bounds. */
-static enum MHD_Result receive(struct exchange *x, const char *data, size_t len)
+static void keep(struct exchange *x, const char *data, size_t len)
 {
-	x->received += len;
-	if (x->received > x->max_body) {
-		x->body_too_large = true;
-		buf_release(&x->body);
-		return x->received > x->max_body + MAX_DISCARD ? MHD_NO
-							       : MHD_YES;
-	}
-	if (!x->keep_body || x->body_overloaded)
-		return MHD_YES;
 	if (!reserve(x, len) || buf_append(&x->body, data, len) < 0) {
 		x->body_overloaded = true;
 		buf_release(&x->body);
 	}
-	return MHD_YES;
+}
+
+/* While the sink has no room, it is not the client who is late. */
+static size_t pour(struct exchange *x, const char *data, size_t len)
+{
+	size_t taken = x->sink->take(x->sink_data, data, len);
+
+	if (x->received + taken - x->paced >= EXCHANGE_SINK_PACE)
+		pace(x);
+	if (taken < len) {
+		if (x->wire)
+			x->wire->phase = CONNECTION_ANSWERING;
+		suspend(x);
+	}
+	return taken;
+}
+
+/* MHD takes no answer in the middle of a body, so one that is refused is read
+ * to its end, within bounds. *len becomes what is left for later. */
+static enum MHD_Result receive(
+	struct exchange *x, const char *data, size_t *len)
+{
+	size_t taken = *len;
+
+	if (x->received + taken > x->max_body) {
+		x->body_too_large = true;
+		buf_release(&x->body);
+	} else if (x->sink) {
+		taken = pour(x, data, taken);
+	} else if (x->keep_body && !x->body_overloaded) {
+		keep(x, data, taken);
+	}
+	x->received += taken;
+	*len -= taken;
+	return x->received > x->max_body + MAX_DISCARD ? MHD_NO : MHD_YES;
 }
 
 static enum MHD_Result complete(struct exchange *x)
@@ -417,7 +477,6 @@ enum MHD_Result exchange_handle(void *server, struct MHD_Connection *connection,
 	const char *data, size_t *len, void **slot)
 {
 	struct exchange *x = *slot;
-	enum MHD_Result result;
 
 	(void)server;
 	(void)connection;
@@ -426,11 +485,8 @@ enum MHD_Result exchange_handle(void *server, struct MHD_Connection *connection,
 		return MHD_NO;
 	if (!x->begun)
 		return begin(x, method, version);
-	if (*len) {
-		result = receive(x, data, *len);
-		*len = 0;
-		return result;
-	}
+	if (*len)
+		return receive(x, data, len);
 	if (x->phase == EXCHANGE_RECEIVING)
 		return complete(x);
 	return settle(x);

@@ -66,6 +66,9 @@ struct exchange {
 	bool keep_body;
 	bool body_too_large;
 	bool body_overloaded;
+	const struct exchange_sink *sink; /* who takes the body, or NULL */
+	void *sink_data;
+	size_t paced; /* of received, when the time for more began */
 
 	unsigned status;
 	bool replied;
@@ -80,6 +83,7 @@ struct exchange {
 	struct buf backlog;
 	size_t backlog_read;
 	uint64_t sent;
+	uint64_t stream_size; /* MHD_SIZE_UNKNOWN: chunked */
 
 	const struct exchange_ops *ops;
 	void *data;

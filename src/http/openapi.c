@@ -148,7 +148,9 @@ static json_t *operation(const struct route *r)
 		json_object_set_new(json, "requestBody",
 			json_pack("{s:b, s:{s:{s:o}}}", "required",
 				!r->body_optional, "content",
-				"application/json", "schema", body_schema(r)));
+				r->open ? "multipart/form-data"
+					: "application/json",
+				"schema", body_schema(r)));
 	if (r->fields && r->binary)
 		json_object_set_new(
 			json_object_get(json_object_get(json, "requestBody"),

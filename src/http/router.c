@@ -232,6 +232,10 @@ void router_begin(struct router *r, struct exchange *x)
 		refuse_method(x, allow);
 		return;
 	}
+	if (route->open) {
+		route->open(r->ctx, x, &params);
+		return;
+	}
 	if (!guard_check_length(x, route->fields ? r->o.max_body : IDLE_BODY))
 		return;
 	if (route->fields && !is_raw(route, x) &&

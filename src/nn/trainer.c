@@ -3,12 +3,16 @@
 #include "math/kernels.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Elements of one partial sum of the gradient's norm: fixed, so that the sum
  * is the same for any number of threads. */
 #define NORM_BLOCK 4096
+
+#define OPERATIONS 6.0		 /* for each parameter and token, about */
+#define MIN_FLOPS_PER_THREAD 5e7 /* a millisecond, barriers cost less */
 
 /* PyTorch's clip_grad_norm_ adds it to the norm: so that curves agree. */
 #define CLIP_EPSILON 1e-6
@@ -21,6 +25,37 @@ int trainer_check_optimizer(const char *name, struct error *err)
 		"optimizer is '%s', expected adagrad, rmsprop, adam, adamw or "
 		"sgd",
 		name);
+}
+
+unsigned trainer_threads(
+	const struct parameters *p, size_t batch, size_t seq_length)
+{
+	const double work =
+		OPERATIONS * (double)p->count * (double)(batch * seq_length);
+	const double useful = work / MIN_FLOPS_PER_THREAD;
+	unsigned all = team_default_size();
+
+	if (batch < all)
+		all = (unsigned)batch;
+	if (useful < all)
+		all = (unsigned)useful;
+	return all ? all : 1;
+}
+
+uint64_t trainer_chunks(const struct streams *training, size_t seq_length)
+{
+	uint64_t chunks = (training->end - training->begin - 2) / seq_length;
+
+	return chunks ? chunks : 1;
+}
+
+uint64_t trainer_last_step(uint64_t chunks, double epochs, uint64_t max_steps)
+{
+	uint64_t by_epochs = (uint64_t)ceil(epochs * (double)chunks);
+
+	if (!max_steps)
+		return by_epochs;
+	return !by_epochs || max_steps < by_epochs ? max_steps : by_epochs;
 }
 
 static int check_options(const struct trainer_options *o, struct error *err)
@@ -238,6 +273,12 @@ static int diverged(const struct trainer *t, double loss, struct error *err)
 {
 	const struct parameters *blocks[] = { t->parameters, &t->gradients };
 	static const char *const what[] = { "", "the gradient of " };
+	char shown[32];
+
+	if (isnan(loss))
+		strcpy(shown, "NaN");
+	else
+		snprintf(shown, sizeof(shown), "%g", loss);
 
 	for (size_t b = 0; b < 2; b++)
 		for (size_t i = 0; i < blocks[b]->n_tensors; i++) {
@@ -248,18 +289,18 @@ static int diverged(const struct trainer *t, double loss, struct error *err)
 				if (!isfinite(data[j]))
 					return error_set_param(err,
 						ERROR_DIVERGED, at->name,
-						"loss is %g at step %llu: "
+						"loss is %s at step %llu: "
 						"%s%s is not finite; a smaller "
 						"learning-rate or clip may "
 						"help",
-						fabs(loss),
+						shown,
 						(unsigned long long)t->step + 1,
 						what[b], at->name);
 		}
 	return error_set(err, ERROR_DIVERGED,
-		"loss is %g at step %llu: the logits overflow; a smaller "
+		"loss is %s at step %llu: the logits overflow; a smaller "
 		"learning-rate or clip may help",
-		fabs(loss), (unsigned long long)t->step + 1);
+		shown, (unsigned long long)t->step + 1);
 }
 
 static void apply(struct work *w, struct trainer_report *r)

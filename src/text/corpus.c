@@ -149,6 +149,14 @@ static int take(void *arg, size_t input, const char *text, size_t len,
 	return encode_part(p, text, len, err);
 }
 
+static const char *kind_of(
+	const struct corpus_options *o, const struct tokenizer *known)
+{
+	if (known)
+		return tokenizer_kind(known);
+	return o->tokenizer ? o->tokenizer : "char";
+}
+
 static int empty(const struct corpus_options *o, struct error *err)
 {
 	return error_set_param(err, ERROR_INVALID, "text",
@@ -156,10 +164,29 @@ static int empty(const struct corpus_options *o, struct error *err)
 		o->n_paths > 1 ? ", and so are the other files" : "");
 }
 
-static int learn(struct corpus *c, const struct corpus_options *o,
-	struct corpus_source *s, struct pass *p, struct error *err)
+/* What was learnt, or with `known` that and what was learnt. */
+static int finish_learning(struct corpus *c, struct pass *p,
+	struct tokenizer *known, struct error *err)
 {
-	const char *kind = o->tokenizer ? o->tokenizer : "char";
+	struct tokenizer *learnt;
+	int rc;
+
+	if (tokenizer_builder_finish(p->builder, &learnt, err) < 0)
+		return -1;
+	if (!known) {
+		c->tokenizer = learnt;
+		return 0;
+	}
+	rc = tokenizer_extend(&c->tokenizer, known, learnt, err);
+	tokenizer_unref(learnt);
+	return rc;
+}
+
+static int learn(struct corpus *c, const struct corpus_options *o,
+	struct tokenizer *known, struct corpus_source *s, struct pass *p,
+	struct error *err)
+{
+	const char *kind = kind_of(o, known);
 
 	if (tokenizer_builder_open(&p->builder, kind, &o->learn, err) < 0)
 		return -1;
@@ -174,7 +201,7 @@ static int learn(struct corpus *c, const struct corpus_options *o,
 	}
 	c->bytes = p->bytes;
 	c->hash = XXH3_64bits_digest(p->hash);
-	return tokenizer_builder_finish(p->builder, &c->tokenizer, err);
+	return finish_learning(c, p, known, err);
 }
 
 static int changed(const struct corpus_options *o, struct error *err)
@@ -246,8 +273,8 @@ static int keep(struct corpus *c, struct writer *w, struct error *err)
 int corpus_open(struct corpus *c, const struct corpus_options *o,
 	struct tokenizer *known, struct error *err)
 {
-	bool learns = !known && tokenizer_kind_learns(
-					o->tokenizer ? o->tokenizer : "char");
+	bool learns = (!known || o->extend) &&
+		      tokenizer_kind_learns(kind_of(o, known));
 	struct writer w = { .options = o, .fd = -1 };
 	struct pass p = { .writer = &w, .unknown = o->unknown };
 	struct corpus_source s;
@@ -264,9 +291,9 @@ int corpus_open(struct corpus *c, const struct corpus_options *o,
 		goto out;
 	}
 	XXH3_64bits_reset(p.hash);
-	if (known)
+	if (known && !learns)
 		c->tokenizer = tokenizer_ref(known);
-	else if (learn(c, o, &s, &p, err) < 0)
+	else if (learn(c, o, known, &s, &p, err) < 0)
 		goto out;
 	if (write_corpus(c, o, &s, &p, learns, err) < 0 || keep(c, &w, err) < 0)
 		goto out;

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "text/encoding.h"
+#include "text/json_lines.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -201,13 +202,36 @@ void corpus_source_close(struct corpus_source *s)
 	s->inputs = NULL;
 }
 
+static bool stopped(const struct corpus_options *o, struct error *err)
+{
+	if (!o->stop || !atomic_load(o->stop))
+		return false;
+	error_set(err, ERROR_CANCELLED, "%s: reading was stopped", o->paths[0]);
+	return true;
+}
+
 struct reader {
 	struct encoding *encoding;
 	char *chunk;	 /* [CHUNK] */
 	struct buf text; /* of a chunk */
+	struct json_lines lines;
 	corpus_sink *sink;
 	void *arg;
 };
+
+/* A chunk of text goes on as it is, or as what its lines hold. */
+static int pass_on(const struct corpus_source *s, size_t input,
+	struct reader *r, bool more, struct error *err)
+{
+	const struct buf *text = &r->text;
+
+	if (s->options->lines_of_json)
+		return json_lines_feed(&r->lines, text->data, text->len, !more,
+			input, r->sink, r->arg, err);
+	if (!text->len)
+		return 0;
+	return r->sink(r->arg, input, text->data, text->len, err);
+}
 
 static int read_input(struct corpus_source *s, size_t input, struct reader *r,
 	struct error *err)
@@ -222,6 +246,8 @@ static int read_input(struct corpus_source *s, size_t input, struct reader *r,
 	if (in->begin >= 0 && lseek(in->fd, in->begin, SEEK_SET) < 0)
 		return error_set_errno(err, "%s: cannot read again", path);
 	while (more) {
+		if (stopped(s->options, err))
+			return -1;
 		n = read_chunk(in->fd, r->chunk, path, err);
 		if (n < 0)
 			return -1;
@@ -235,8 +261,7 @@ static int read_input(struct corpus_source *s, size_t input, struct reader *r,
 						!s->options->encoding
 					? ""
 					: " (encoding auto)");
-		if (text->len &&
-			r->sink(r->arg, input, text->data, text->len, err) < 0)
+		if (pass_on(s, input, r, more, err) < 0)
 			return error_prefix(err, "%s", path);
 	}
 	return 0;
@@ -254,6 +279,7 @@ int corpus_source_read(struct corpus_source *s, corpus_sink *sink, void *arg,
 	if (!r.chunk)
 		return error_set_memory(err, "text", CHUNK);
 	buf_init(&r.text, CHUNK_UTF8);
+	json_lines_init(&r.lines);
 	for (size_t i = 0; i < o->n_paths && !failed; i++) {
 		failed = encoding_open(&r.encoding, s->inputs[i].charset,
 			!o->keep_newlines, o->faults, err);
@@ -263,6 +289,7 @@ int corpus_source_read(struct corpus_source *s, corpus_sink *sink, void *arg,
 		s->faults += encoding_faults(r.encoding);
 		encoding_close(r.encoding);
 	}
+	json_lines_release(&r.lines);
 	buf_release(&r.text);
 	free(r.chunk);
 	return failed;

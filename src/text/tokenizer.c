@@ -238,6 +238,34 @@ json_t *tokenizer_save(const struct tokenizer *t)
 	return json;
 }
 
+int tokenizer_extend(struct tokenizer **out, struct tokenizer *t,
+	const struct tokenizer *more, struct error *err)
+{
+	uint32_t id = 0;
+	size_t len;
+
+	if (t->ops != more->ops)
+		return error_set_param(err, ERROR_INVALID, "tokenizer",
+			"tokenizer: a vocabulary of kind \"%s\" can't be "
+			"extended by one of kind \"%s\"",
+			t->ops->name, more->ops->name);
+	for (; id < more->vocab; id++) {
+		const char *token = tokenizer_bytes(more, id, &len);
+
+		if (!t->ops->knows(t, token, len))
+			break;
+	}
+	if (id == more->vocab) {
+		*out = tokenizer_ref(t);
+		return 0;
+	}
+	if (t->ops->extend(out, t, more, err) < 0)
+		return -1;
+	adopt(*out, t->ops);
+	(*out)->start = t->start;
+	return 0;
+}
+
 struct tokenizer *tokenizer_ref(struct tokenizer *t)
 {
 	atomic_fetch_add_explicit(&t->references, 1, memory_order_relaxed);

@@ -48,6 +48,18 @@ static int save(const struct tokenizer *t, json_t *json)
 	return 0;
 }
 
+static bool knows(const struct tokenizer *t, const char *token, size_t len)
+{
+	return len == 1;
+}
+
+/* There is nothing beyond all bytes. */
+static int extend(struct tokenizer **out, const struct tokenizer *t,
+	const struct tokenizer *more, struct error *err)
+{
+	return new (out, err);
+}
+
 static int encode(const struct tokenizer *t, const char *text, size_t len,
 	enum unknown_policy policy, struct tokenizer_count *count,
 	struct token_buf *out, struct error *err)
@@ -95,6 +107,8 @@ const struct tokenizer_ops tokenizer_byte = {
 	.fields = fields,
 	.load = load,
 	.save = save,
+	.extend = extend,
+	.knows = knows,
 	.encode = encode,
 	.boundary = boundary,
 	.bytes = bytes,

@@ -232,6 +232,39 @@ static int load(struct tokenizer **t, const json_t *json, struct error *err)
 	return 0;
 }
 
+static bool knows(const struct tokenizer *t, const char *token, size_t len)
+{
+	uint32_t cp = 0;
+
+	return utf8_next(token, len, &cp) == (int)len &&
+	       lookup((const struct char_tokenizer *)t, cp) != NONE;
+}
+
+static int extend(struct tokenizer **out, const struct tokenizer *t,
+	const struct tokenizer *more, struct error *err)
+{
+	const struct tokenizer *const parts[] = { t, more };
+	struct char_tokenizer *c = create(t->vocab + more->vocab, err);
+
+	if (!c)
+		return -1;
+	for (size_t part = 0; part < 2; part++)
+		for (uint32_t id = 0; id < parts[part]->vocab; id++) {
+			size_t len;
+			const char *token =
+				parts[part]->ops->bytes(parts[part], id, &len);
+			uint32_t cp;
+
+			utf8_next(token, len, &cp);
+			if (lookup(c, cp) != NONE || !add(c, cp, err))
+				continue;
+			release(&c->base);
+			return -1;
+		}
+	*out = &c->base;
+	return 0;
+}
+
 static size_t token_length(const char *bytes)
 {
 	uint8_t lead = (uint8_t)bytes[0];
@@ -358,6 +391,8 @@ const struct tokenizer_ops tokenizer_char = {
 	.fields = fields,
 	.load = load,
 	.save = save,
+	.extend = extend,
+	.knows = knows,
 	.encode = encode,
 	.boundary = boundary,
 	.bytes = bytes,

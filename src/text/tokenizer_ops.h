@@ -56,6 +56,12 @@ struct tokenizer_ops {
 	int (*load)(
 		struct tokenizer **t, const json_t *json, struct error *err);
 	int (*save)(const struct tokenizer *t, json_t *json);
+	/* t's vocabulary and then what only `more` has; `start` is t's. Called
+	 * where there is something. */
+	int (*extend)(struct tokenizer **out, const struct tokenizer *t,
+		const struct tokenizer *more, struct error *err);
+	/* Whether t has this token of another of its kind. */
+	bool (*knows)(const struct tokenizer *t, const char *token, size_t len);
 
 	int (*encode)(const struct tokenizer *t, const char *text, size_t len,
 		enum unknown_policy policy, struct tokenizer_count *count,

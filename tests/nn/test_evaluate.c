@@ -156,6 +156,53 @@ static void training_does_not_notice(void **unused)
 	team_close(team);
 }
 
+/* A vocabulary that grew: what was known is as it was, each new token's numbers
+ * are the mean of the others'. */
+static void an_extended_model_keeps_what_it_knew(void **unused)
+{
+	static const struct form forms[] = { { "", 5, 8, 2, 0, false },
+		{ "", 5, 8, 1, 6, false }, { "", 5, 8, 1, 8, true } };
+
+	for (size_t f = 0; f < 3; f++) {
+		struct parameters p, more;
+		float old[8 * 4 * 8], grown[8 * 4 * 8];
+		struct error err;
+
+		form_open(&p, &forms[f], "lstm", BIAS_DOUBLE);
+		assert_int_equal(parameters_extend(&more, &p, 7, &err), 0);
+		assert_int_equal(more.arch.vocab, 7);
+		for (size_t i = 0; i < p.n_tensors; i++) {
+			const struct tensor *t = &p.tensors[i];
+			const struct tensor *u = &more.tensors[i];
+			bool columns = t->cols != u->cols;
+			size_t n = t->cols ? t->cols : 1;
+			size_t m = u->cols ? u->cols : 1;
+			double mean = 0;
+
+			parameters_get(&p, t, old);
+			parameters_get(&more, u, grown);
+			for (size_t r = 0; r < t->rows; r++)
+				assert_memory_equal(old + r * n, grown + r * m,
+					n * sizeof(float));
+			if (columns) {
+				for (size_t c = 0; c < n; c++)
+					mean += (double)old[c] / (double)n;
+				assert_float_equal(grown[n], mean, 1e-6);
+				assert_float_equal(grown[n + 1], mean, 1e-6);
+			} else if (t->rows != u->rows) {
+				for (size_t r = 0; r < t->rows; r++)
+					mean += (double)old[r * n] /
+						(double)t->rows;
+				assert_float_equal(
+					grown[t->rows * m], mean, 1e-6);
+			}
+		}
+		parameters_release(&more);
+		assert_int_equal(parameters_extend(&more, &p, 4, &err), -1);
+		parameters_release(&p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -163,6 +210,7 @@ int main(void)
 		cmocka_unit_test(what_is_skipped_only_warms_the_state),
 		cmocka_unit_test(nothing_to_score_is_an_error),
 		cmocka_unit_test(training_does_not_notice),
+		cmocka_unit_test(an_extended_model_keeps_what_it_knew),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

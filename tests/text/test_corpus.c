@@ -300,6 +300,72 @@ static void test_full_cache(void **state)
 	assert_string_equal(err.param, "cache_dir");
 }
 
+static void test_extended_tokenizer(void **state)
+{
+	const char *paths[] = { "a.txt" };
+	struct corpus_options o = { .paths = paths, .n_paths = 1 };
+	struct corpus first, c;
+	struct error err;
+
+	make("a.txt", "bab\n", 4);
+	assert_int_equal(corpus_open(&first, &o, NULL, &err), 0);
+	make("a.txt", "b\xc3\xa4za\n", 6);
+	o.extend = true;
+	assert_int_equal(corpus_open(&c, &o, first.tokenizer, &err), 0);
+	assert_text(&c, "b\xc3\xa4za\n", 6);
+	assert_int_equal(tokenizer_vocab(c.tokenizer), 5);
+	assert_int_equal(tokens_at(&c.tokens, 0), 2); /* \n a b, then z \xe4 */
+	assert_int_equal(tokens_at(&c.tokens, 2), 3);
+	assert_int_equal(tokens_at(&c.tokens, 1), 4);
+	corpus_release(&c);
+	corpus_release(&first);
+}
+
+static void test_lines_of_json(void **state)
+{
+	static const char lines[] = "{\"text\": \"one\\ntwo\"}\r\n\n"
+				    "{\"id\": 7, \"text\": \"caf\\u00e9\\n\"}\n"
+				    "{\"text\": \"\"}\n{\"text\": \"end\"}";
+	static const char *const bad[] = { "{\"text\": \"a\"}\nhello\n",
+		"\n{\"text\": 7}\n", "{\"text\": \"a\"}\n{\"prompt\": \"b\"}",
+		"{\"text\": \"a\"}\n[1]" };
+	const char *paths[] = { "a.jsonl" };
+	struct corpus_options o = {
+		.paths = paths, .n_paths = 1, .lines_of_json = true
+	};
+	struct corpus c;
+	struct error err;
+
+	make("a.jsonl", lines, strlen(lines));
+	assert_int_equal(corpus_open(&c, &o, NULL, &err), 0);
+	assert_text(&c, "one\ntwo\ncaf\xc3\xa9\nend\n", 18);
+	corpus_release(&c);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		make("a.jsonl", bad[i], strlen(bad[i]));
+		assert_int_equal(corpus_open(&c, &o, NULL, &err), -1);
+		assert_int_equal(err.code, ERROR_UNPROCESSABLE);
+		assert_non_null(strstr(err.message, "a.jsonl: line 2: "));
+	}
+}
+
+static void test_stop(void **state)
+{
+	const char *paths[] = { "a.txt" };
+	atomic_bool stop = true;
+	struct corpus_options o = {
+		.paths = paths, .n_paths = 1, .stop = &stop
+	};
+	struct corpus c;
+	struct error err;
+
+	make("a.txt", "abc", 3);
+	assert_int_equal(corpus_open(&c, &o, NULL, &err), -1);
+	assert_int_equal(err.code, ERROR_CANCELLED);
+	stop = false;
+	assert_int_equal(corpus_open(&c, &o, NULL, &err), 0);
+	corpus_release(&c);
+}
+
 static int enter(void **state)
 {
 	return mkdtemp(home) && chdir(home) == 0 && mkdir("cache", 0755) == 0
@@ -315,6 +381,53 @@ static int leave(void **state)
 	return chdir("/") || system(command);
 }
 
+static void check(const char *bytes, size_t len, const char *encoding,
+	bool lines, enum error_code code, const char *message)
+{
+	static const char *const path = "checked";
+	const struct corpus_options o = { .paths = &path,
+		.n_paths = 1,
+		.encoding = encoding,
+		.lines_of_json = lines };
+	struct error err = { 0 };
+
+	make(path, bytes, len);
+	assert_int_equal(corpus_check(&o, &err), code ? -1 : 0);
+	assert_int_equal(err.code, code);
+	assert_string_equal(err.message, message);
+}
+
+#define CHECK(text, ...) check(text, sizeof(text) - 1, __VA_ARGS__)
+
+static void test_check(void **state)
+{
+	(void)state;
+	CHECK("\xe4\xbd\xa0\t\r\n", NULL, false, ERROR_NONE, "");
+	CHECK("", NULL, false, ERROR_INVALID, "there is no text in it");
+	CHECK("\xef\xbb\xbf", NULL, false, ERROR_INVALID,
+		"there is no text in it");
+	CHECK("ab\xe4\xbd", NULL, false, ERROR_UNPROCESSABLE,
+		"checked: UTF-8 is cut at its end: byte 2 starts a character "
+		"that is not complete");
+	CHECK("abc\xff", "utf8", false, ERROR_UNPROCESSABLE,
+		"checked: invalid UTF-8 at byte 3: 0xff");
+	CHECK("\xe9t\xe9", "latin1", false, ERROR_NONE, "");
+	CHECK("\xe9t\0", "latin1", false, ERROR_UNPROCESSABLE,
+		"checked: character 3 is a NUL: this is no text, or not in "
+		"this encoding");
+	CHECK("\1\0\2", "bytes", false, ERROR_NONE, "");
+	CHECK("a\1\2b", "latin1", false, ERROR_UNPROCESSABLE,
+		"2 of 4 characters are control characters, the first is "
+		"number 2: this is no text, or not in this encoding");
+	CHECK("{\"text\": \"a\"}\n{\"text\": 1}\n", NULL, true,
+		ERROR_UNPROCESSABLE,
+		"checked: line 2: `text` is missing or no string, expected a "
+		"JSON object with a string `text`");
+	CHECK("{\"text\": \"\"}\n", NULL, true, ERROR_INVALID,
+		"there is no text in it");
+	CHECK("{\"text\": \"a\"}\n", NULL, true, ERROR_NONE, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -327,6 +440,10 @@ int main(void)
 		cmocka_unit_test(test_bad_files),
 		cmocka_unit_test(test_nothing_to_read),
 		cmocka_unit_test(test_full_cache),
+		cmocka_unit_test(test_extended_tokenizer),
+		cmocka_unit_test(test_lines_of_json),
+		cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_check),
 	};
 
 	small_jieba_use();

@@ -512,6 +512,52 @@ static void test_load_keeps_order(void **state)
 	json_decref(json);
 }
 
+/* Of every kind: the old ids mean what they did, and all of the text is known;
+ * where nothing is new, it is the same tokenizer. */
+static void test_extend(void **state)
+{
+	static const char old[] = "hello\n",
+			  text[] = "w\xc3\xb6rld \xe4\xb8\xad";
+
+	for (const char *const *kind = tokenizer_kinds(); *kind; kind++) {
+		struct tokenizer *t = learn_text(*kind, old), *more, *both,
+				 *same;
+		struct token_buf ids;
+		struct error err;
+		size_t n, m;
+
+		more = learn_text(*kind, text);
+		assert_int_equal(tokenizer_extend(&both, t, more, &err), 0);
+		for (uint32_t id = 0; id < tokenizer_vocab(t); id++)
+			assert_memory_equal(tokenizer_bytes(t, id, &n),
+				tokenizer_bytes(both, id, &m), n);
+		assert_int_equal(tokenizer_start(both), tokenizer_start(t));
+		token_buf_init(&ids, 100);
+		assert_int_equal(tokenizer_encode(both, text, strlen(text),
+					 UNKNOWN_ERROR, &ids, NULL, &err),
+			0);
+		token_buf_release(&ids);
+		assert_int_equal(tokenizer_extend(&same, both, more, &err), 0);
+		assert_ptr_equal(same, both);
+		tokenizer_unref(same);
+		tokenizer_unref(both);
+		tokenizer_unref(more);
+		tokenizer_unref(t);
+	}
+}
+
+static void test_extend_is_of_one_kind(void **state)
+{
+	struct tokenizer *a = learn_text("char", "a"),
+			 *b = learn_text("byte", "a"), *c;
+	struct error err;
+
+	assert_int_equal(tokenizer_extend(&c, a, b, &err), -1);
+	assert_string_equal(err.param, "tokenizer");
+	tokenizer_unref(a);
+	tokenizer_unref(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -523,6 +569,8 @@ int main(void)
 		cmocka_unit_test(test_load_refuses),
 		cmocka_unit_test(test_load_too_many),
 		cmocka_unit_test(test_load_keeps_order),
+		cmocka_unit_test(test_extend),
+		cmocka_unit_test(test_extend_is_of_one_kind),
 	};
 
 	small_jieba_use();
