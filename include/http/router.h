@@ -36,7 +36,7 @@ struct route {
 	const struct field *query; /* [n_query] names in the query, for the
 				    * documentation and call_check_query */
 	size_t n_query;
-	bool open; /* names that are not among the fields are passed over */
+	bool lenient; /* names that are not among the fields are passed over */
 	bool body_optional;
 	/* When the headers are in, for a body of multipart/form-data that is
 	 * taken as it comes: refuses, or says exchange_expect_stream; `handle`

@@ -74,7 +74,7 @@ static json_t *body_schema(const struct route *r)
 			json_array_append_new(required, json_string(f->name));
 	}
 	json = json_pack("{s:s, s:o, s:b}", "type", "object", "properties",
-		properties, "additionalProperties", r->open);
+		properties, "additionalProperties", r->lenient);
 	if (json_array_size(required))
 		json_object_set(json, "required", required);
 	json_decref(required);
