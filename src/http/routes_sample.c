@@ -498,7 +498,7 @@ static const struct route rows[] = {
 		.summary = "Continue prompts, in OpenAI's shape",
 		.fields = sample_fields + COMPLETION_FIRST,
 		.n_fields = COMPLETION_FIELDS,
-		.open = true,
+		.lenient = true,
 		.status = 200,
 		.answer = "application/json" },
 };
