@@ -7,6 +7,7 @@
 #define HTTP_ROUTER_H
 
 #include "base/error.h"
+#include "http/auth.h"
 #include "http/request.h"
 #include "http/server.h"
 
@@ -15,9 +16,12 @@
 #define ROUTE_TEXT "text/plain"
 #define ROUTE_PARAM_MAX 128 /* bytes of a decoded {part} of a path */
 
+/* What a key must be allowed, once keys are asked for. */
 enum route_scope {
-	ROUTE_PUBLIC, /* says nothing of anyone's data */
-	ROUTE_SAMPLE, /* uses models and sessions */
+	ROUTE_PUBLIC = 0,	    /* says nothing of anyone's data: no key */
+	ROUTE_SAMPLE = AUTH_SAMPLE, /* uses models and sessions */
+	ROUTE_TRAIN = AUTH_TRAIN,   /* files and jobs */
+	ROUTE_ADMIN = AUTH_ADMIN,   /* the daemon itself */
 };
 
 struct route_params {
@@ -69,6 +73,7 @@ struct router {
 	const struct route_table *tables; /* [n_tables] borrowed */
 	size_t n_tables;
 	struct router_options o; /* lists borrowed */
+	const struct auth *auth; /* borrowed; NULL: no keys are asked for */
 	void *ctx;		 /* for handlers */
 };
 

@@ -182,6 +182,7 @@ static void api_free(struct api *a)
 		close(a->wake_fd);
 	streams_release(&a->streams);
 	free(a->keys);
+	auth_close(a->auth);
 	metrics_close(a->metrics);
 	free(a->measures);
 	free((void *)a->router.tables);
@@ -233,6 +234,18 @@ void api_set_server(struct api *a, struct server *s)
 {
 	a->server = s;
 	a->router.o.check_host = server_is_loopback(s) || a->o.n_hosts;
+}
+
+void api_set_auth(struct api *a, struct auth *auth)
+{
+	auth_close(a->auth);
+	a->auth = auth;
+	a->router.auth = auth;
+}
+
+bool api_asks_for_keys(const struct api *a)
+{
+	return a->auth != NULL;
 }
 
 void api_wake(void *api)

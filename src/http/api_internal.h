@@ -33,6 +33,7 @@ struct api {
 	uv_loop_t *loop;
 	struct api_options o;
 	struct router router;
+	struct auth *auth; /* owned; NULL: no keys are asked for */
 	struct server *server;
 	struct workers *workers;
 	struct workers *disk; /* for uploads, which may wait for a disk long */

@@ -126,7 +126,10 @@ static void run(struct worker_job *job)
 	if (c->key.key[0])
 		c->found = idempotent_find(
 			&c->key, c->api->backend.sessions, &c->replay, &c->err);
-	if (c->found)
+	if (c->found ||
+		(c->of_session &&
+			session_check_owner(c->api->backend.sessions,
+				c->params.value[0], c->owner, &c->err) < 0))
 		call_done(c);
 	else
 		c->work(c);
@@ -165,6 +168,14 @@ static void read_charset(struct call *c, const char *type)
 		(int)strcspn(at, "\"; \t"), at);
 }
 
+/* What is under a session's id is its owner's only. */
+static bool is_of_session(const char *route)
+{
+	static const char prefix[] = "/v1/sessions/{id}";
+
+	return !strncmp(route, prefix, sizeof(prefix) - 1);
+}
+
 static void start(struct api *a, struct exchange *x,
 	const struct route_params *params, const struct idempotent *key,
 	void (*work)(struct call *c))
@@ -191,6 +202,8 @@ static void start(struct api *a, struct exchange *x,
 	c->x = x;
 	c->params = *params;
 	c->client = client_of(x);
+	snprintf(c->owner, sizeof(c->owner), "%s", exchange_owner(x));
+	c->of_session = is_of_session(exchange_route(x));
 	c->work = work;
 	atomic_init(&c->holders, 1);
 	c->status = 200;

@@ -20,6 +20,7 @@ struct call {
 	/* The name of the key that asks, whose the things made are; "" while no
 	 * keys are asked for. */
 	char owner[SESSION_OWNER_MAX + 1];
+	bool of_session; /* its first parameter is a session's id */
 	char query[1024];
 	bool wants_json;  /* its Accept names application/json */
 	bool binary_body; /* not JSON but bytes */

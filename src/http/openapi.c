@@ -132,6 +132,19 @@ static json_t *success(const struct route *r)
 		r->answer);
 }
 
+/* As /openapi.json says it, whether or not keys are asked for. */
+static void add_security(json_t *json, const struct route *r)
+{
+	json_object_set_new(json, "x-scope",
+		json_string(r->scope == ROUTE_PUBLIC
+				    ? "public"
+				    : auth_scope_name(r->scope)));
+	json_object_set_new(json, "security",
+		r->scope == ROUTE_PUBLIC
+			? json_array()
+			: json_pack("[{s:[]}, {s:[]}]", "bearer", "apiKey"));
+}
+
 static json_t *operation(const struct route *r)
 {
 	char id[96], status[8];
@@ -144,6 +157,7 @@ static json_t *operation(const struct route *r)
 		parameters(r->path), "responses", status, success(r), "default",
 		"$ref", "#/components/responses/Error");
 	add_query(json_object_get(json, "parameters"), r);
+	add_security(json, r);
 	if (r->fields)
 		json_object_set_new(json, "requestBody",
 			json_pack("{s:b, s:{s:{s:o}}}", "required",

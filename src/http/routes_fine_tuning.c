@@ -306,7 +306,7 @@ static void handle_create(
 
 #define ROUTE(method_, path_, handle_, summary_)                           \
 	.method = (method_), .path = "/v1/fine_tuning/jobs" path_,         \
-	.scope = ROUTE_SAMPLE, .handle = (handle_), .summary = (summary_), \
+	.scope = ROUTE_TRAIN, .handle = (handle_), .summary = (summary_), \
 	.status = 200, .answer = "application/json"
 
 static const struct route rows[] = {

@@ -190,8 +190,10 @@ static int find_model(struct score_run *r, struct error *err)
 		r->model = registry_get(b->registry, p->model, err);
 		return r->model ? 0 : -1;
 	}
-	if (session_look(b->sessions, b->registry, p->session, &now, &r->info,
-		    &r->start, &r->model, err) < 0)
+	if (session_check_owner(b->sessions, p->session, r->call->owner, err) <
+			0 ||
+		session_look(b->sessions, b->registry, p->session, &now,
+			&r->info, &r->start, &r->model, err) < 0)
 		return -1;
 	if (!p->model || !strcmp(p->model, r->model->name))
 		return 0;

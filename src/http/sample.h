@@ -131,7 +131,8 @@ struct sample {
 	struct buf body;
 	json_t *json; /* what params borrow from */
 	struct sample_params params;
-	struct buf prompt_text; /* what params.prompt_ids say */
+	struct buf prompt_text;		   /* what params.prompt_ids say */
+	char owner[SESSION_OWNER_MAX + 1]; /* the name of the key that asks */
 	uint64_t client;  /* who asks, as the engine tells clients apart */
 	struct error err; /* of the worker */
 	struct generate_request *request;

@@ -291,6 +291,7 @@ static int begin_log(struct sample *s, struct error *err)
 	snprintf(s->stream->session, sizeof(s->stream->session), "%s",
 		session ? session : "");
 	s->stream->live = s;
+	memcpy(s->stream->owner, s->owner, sizeof(s->owner));
 	return 0;
 }
 
@@ -361,6 +362,7 @@ static struct request_record *make_record(struct sample *s)
 		return NULL;
 	record_name(r->id);
 	memcpy(r->id, s->shape->stream, strlen(s->shape->stream));
+	memcpy(r->owner, s->owner, sizeof(r->owner));
 	r->created = store_now();
 	r->ttl = (int64_t)ttl;
 	r->body = s->body.data;
@@ -387,6 +389,12 @@ static int open_fresh(struct sample *s, struct error *err)
 		return -1;
 	if (!o.model)
 		return -1;
+	/* It may be another by that name since it was looked at. */
+	if (s->held && *s->owner && strcmp(s->held->info.owner, s->owner)) {
+		registry_unref(o.model);
+		return error_set_param(err, ERROR_NOT_FOUND, "session",
+			"session '%s' does not exist", p->session);
+	}
 	o.session = s->held;
 	o.settles = s->held && s->key.key[0] && !p->stream;
 	o.record = make_record(s);
@@ -468,12 +476,37 @@ void sample_hold(struct sample *s, const char *session, int64_t wait_ms)
 	}
 }
 
+static void check_on_worker(struct worker_job *job)
+{
+	struct sample *s = (struct sample *)job;
+
+	session_check_owner(
+		s->api->backend.sessions, s->params.session, s->owner, &s->err);
+	worker_done(job);
+}
+
+static void checked(struct worker_job *job)
+{
+	struct sample *s = (struct sample *)job;
+
+	if (s->err.code)
+		sample_refuse(s, &s->err);
+	else if (!s->x)
+		sample_free(s);
+	else
+		sample_hold(s, s->params.session, s->params.wait_ms);
+}
+
+/* Whose session it is shows before it is asked for: who may not have it does
+ * not learn whether it is busy, nor makes it so. */
 void sample_advance(struct sample *s)
 {
-	if (s->params.session)
-		sample_hold(s, s->params.session, s->params.wait_ms);
-	else
+	if (!s->params.session)
 		open_now(s);
+	else if (*s->owner)
+		sample_post(s, check_on_worker, checked);
+	else
+		sample_hold(s, s->params.session, s->params.wait_ms);
 }
 
 /* --- idempotency ------------------------------------------------------ */
@@ -702,6 +735,7 @@ struct sample *sample_new(
 	snprintf(s->id, sizeof(s->id), "%s%s", shape->prefix,
 		exchange_id(x) + 4);
 	s->client = client_of(x);
+	snprintf(s->owner, sizeof(s->owner), "%s", exchange_owner(x));
 	exchange_attach(x, &sample_exchange_ops, s);
 	enlist(s);
 	return s;
@@ -720,6 +754,7 @@ struct sample *sample_new_member(struct sample *first)
 	s->created = first->created;
 	memcpy(s->id, first->id, sizeof(s->id));
 	s->client = first->client;
+	memcpy(s->owner, first->owner, sizeof(s->owner));
 	s->json = json_incref(first->json);
 	s->params = first->params;
 	enlist(s);
