@@ -407,8 +407,8 @@ static void test_builder_refuses(void **state)
 	assert_int_equal(tokenizer_builder_finish(b, &t, &err), -1);
 	assert_int_equal(err.code, ERROR_INVALID);
 	assert_int_equal(tokenizer_builder_open(&b, "morse", NULL, &err), -1);
-	assert_string_equal(err.message,
-		"tokenizer: kind \"morse\", expected one of byte, char, word, bpe");
+	assert_string_equal(err.message, "tokenizer: kind \"morse\", expected "
+					 "one of byte, char, word, bpe");
 }
 
 struct bad_json {
@@ -419,8 +419,8 @@ static const struct bad_json bad_json[] = {
 	{ "[]", "tokenizer: not an object" },
 	{ "{}", "tokenizer: kind is missing or not a string" },
 	{ "{\"kind\":7}", "tokenizer: kind is missing or not a string" },
-	{ "{\"kind\":\"x\"}",
-		"tokenizer: kind \"x\", expected one of byte, char, word, bpe" },
+	{ "{\"kind\":\"x\"}", "tokenizer: kind \"x\", expected one of byte, "
+			      "char, word, bpe" },
 	{ "{\"kind\":\"char\"}",
 		"tokenizer: vocabulary is missing or not an array" },
 	{ "{\"kind\":\"char\",\"vocabulary\":\"ab\"}",
