@@ -244,11 +244,12 @@ static void decodes_in_stream(const char *kind)
 			const char *bytes = tokenizer_bytes(t, ids.ids[i], &n);
 
 			assert_int_equal(decoder_feed(&d, bytes, n, &out), 0);
+			if (!out.len)
+				continue;
 			assert_int_equal(
 				utf8_valid_prefix(out.data, out.len, NULL),
 				out.len);
-			assert_true(out.len + 3 >= text.len ||
-				    !memcmp(out.data, text.data, out.len));
+			assert_memory_equal(out.data, text.data, out.len);
 		}
 		assert_int_equal(decoder_finish(&d, &out), 0);
 		assert_int_equal(out.len, text.len);
