@@ -33,13 +33,23 @@ static const struct option rows[] = {
 		.argument = "MODEL" },
 	HEADING("Text"),
 	{ "tokenizer", OPTION_STRING, AT(tokenizer), "char",
-		.help = "char (Unicode code points), word, jieba or "
+		.help = "char (Unicode code points), word, jieba (Chinese "
+			"words), bpe (byte pairs) or "
 			"byte",
 		.argument = "KIND" },
+	{ "vocab", OPTION_STRING, AT(vocab), NULL,
+		.help = "tokens to use instead of learning them, as `unrolld "
+			"import --vocab` reads them; for bpe a Hugging Face "
+			"tokenizer.json",
+		.argument = "FILE" },
 	{ "min-count", OPTION_UINT, AT(min_count), "1", "1", "1000000000",
-		.help = "word: what comes less often is <unk>, never sampled" },
+		.help = "word and jieba: what comes less often is <unk>, never "
+			"sampled; "
+			"bpe: how often a pair that is worth a token comes" },
 	{ "max-vocab", OPTION_UINT, AT(max_vocab), "0", "0", "16777216",
-		.help = "word: tokens to keep, the most frequent; 0: all" },
+		.help = "word and jieba: tokens to keep, the most frequent; 0: "
+			"all; bpe: "
+			"tokens to learn; 0: 4096" },
 	{ "lower-case", OPTION_BOOL, AT(lower_case), "no",
 		.help = "word: fold the text to lower case" },
 	{ "jieba-hmm", OPTION_BOOL, AT(jieba_hmm), "yes",
@@ -191,7 +201,8 @@ static const struct option rows[] = {
 
 /* What a run doesn't save, since it is about this call alone … */
 static const char *const unsaved[] = { "help", "preset", "output", "resume",
-	"from", "cache-dir", "max-steps", "threads", "log", "json", NULL };
+	"from", "vocab", "cache-dir", "max-steps", "threads", "log", "json",
+	NULL };
 /* … and what it saves, but a resumed one may be told anew. */
 static const char *const overridable[] = { "epochs", "patience", "dtype",
 	"save-every", "sample-every", "sample-length", "temperature",

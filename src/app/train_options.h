@@ -24,7 +24,7 @@ struct train_options {
 	char *from; /* checkpoint to start from, or NULL */
 	bool resume;
 
-	char *tokenizer, *encoding;
+	char *tokenizer, *encoding, *vocab;
 	int encoding_errors; /* enum encoding_faults */
 	uint64_t min_count, max_vocab;
 	bool lower_case, jieba_hmm;
