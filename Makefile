@@ -189,11 +189,11 @@ $(B)/tests/%_f64: tests/%_f64.c $(LIB_F64) $(STAMP)
 ifeq ($(VARIANT),fuzz)
 $(B)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(LIB) $(STAMP)
 	@mkdir -p $(@D)
-	$(call say,LD)$(CC) $(CPP_ALL) $(C_ALL) $(LD_ALL) -fsanitize=fuzzer -o $@ $< $(LIB) $(LIBS_ALL)
+	$(call say,LD)$(CC) $(CPP_ALL) -Itests $(C_ALL) $(LD_ALL) -fsanitize=fuzzer -o $@ $< $(LIB) $(LIBS_ALL)
 else
 $(B)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(LIB) $(STAMP)
 	@mkdir -p $(@D)
-	$(call say,LD)$(CC) $(CPP_ALL) $(C_ALL) $(LD_ALL) -o $@ $< tests/fuzz/replay.c $(LIB) $(LIBS_ALL)
+	$(call say,LD)$(CC) $(CPP_ALL) -Itests $(C_ALL) $(LD_ALL) -o $@ $< tests/fuzz/replay.c $(LIB) $(LIBS_ALL)
 endif
 
 $(B)/tests/%: tests/%.c $(LIB) $(STAMP)
@@ -280,7 +280,7 @@ fuzz-run: $(FUZZERS)
 	done
 
 .PHONY: bench
-bench: deps-test ## benchmarks, as JSON lines (ARGS="kernels step train text memory serve sessions durable")
+bench: deps-test ## benchmarks, as JSON lines (ARGS="kernels step train text jieba memory serve sessions durable")
 	$(AGAIN) all $(BENCHES)
 	@UNROLLD_EXE=$(abspath $(EXE)) BENCH_PROGRAMS=$(abspath $(B)/tests/bench) \
 		tests/bench/run.sh $(ARGS)

@@ -33,8 +33,9 @@ static const struct option rows[] = {
 		.argument = "MODEL" },
 	HEADING("Text"),
 	{ "tokenizer", OPTION_STRING, AT(tokenizer), "char",
-		.help = "char (Unicode code points), word, jieba, bpe (byte "
-			"pairs) or byte",
+		.help = "char (Unicode code points), word, jieba (Chinese "
+			"words), bpe (byte pairs) or "
+			"byte",
 		.argument = "KIND" },
 	{ "vocab", OPTION_STRING, AT(vocab), NULL,
 		.help = "tokens to use instead of learning them, as `unrolld "
@@ -42,10 +43,12 @@ static const struct option rows[] = {
 			"tokenizer.json",
 		.argument = "FILE" },
 	{ "min-count", OPTION_UINT, AT(min_count), "1", "1", "1000000000",
-		.help = "word: what comes less often is <unk>, never sampled; "
+		.help = "word and jieba: what comes less often is <unk>, never "
+			"sampled; "
 			"bpe: how often a pair that is worth a token comes" },
 	{ "max-vocab", OPTION_UINT, AT(max_vocab), "0", "0", "16777216",
-		.help = "word: tokens to keep, the most frequent; 0: all; bpe: "
+		.help = "word and jieba: tokens to keep, the most frequent; 0: "
+			"all; bpe: "
 			"tokens to learn; 0: 4096" },
 	{ "lower-case", OPTION_BOOL, AT(lower_case), "no",
 		.help = "word: fold the text to lower case" },

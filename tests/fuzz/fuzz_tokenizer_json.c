@@ -1,5 +1,6 @@
 /* The first line is a tokenizer's JSON, the rest a text for it. What loads
  * must save to the same again, and decode what it encodes. */
+#include "small_jieba.h"
 #include "text/tokenizer.h"
 
 #include <stdlib.h>
@@ -55,6 +56,7 @@ static void check_json(const struct tokenizer *t)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static bool made;
 	const char *text = size ? memchr(data, '\n', size) : NULL;
 	size_t len = text ? (size_t)(text - (const char *)data) : size;
 	struct tokenizer *t;
@@ -62,6 +64,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	json_t *json = json_loadb((const char *)data, len,
 		JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
 
+	if (!made)
+		small_jieba_use();
+	made = true;
 	if (json && tokenizer_load(&t, json, &err) == 0) {
 		check_json(t);
 		if (text)
