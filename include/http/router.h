@@ -41,10 +41,13 @@ struct route {
 	size_t n_query;
 	bool lenient; /* names that are not among the fields are passed over */
 	bool body_optional;
-	bool binary;	    /* a body may also be ROUTE_BINARY: its fields are
-			     * then in the query */
-	unsigned status;    /* of success, for the documentation */
-	const char *answer; /* content type of success, likewise */
+	bool binary;	     /* a body may also be ROUTE_BINARY: its fields are
+			      * then in the query */
+	unsigned status;     /* of success, for the documentation */
+	const char *answer;  /* content type of success, likewise */
+	const char *schema;  /* of a JSON answer: a name in openapi_schemas.c */
+	const char *example; /* of a JSON body, as JSON text */
+	bool streams;	     /* with "stream" the answer is of events */
 };
 
 /* A row may belong to several tables of rows: one per routes_*.c. */

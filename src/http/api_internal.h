@@ -117,6 +117,8 @@ void measures_exchange(struct api *a, const struct exchange *x);
 int measures_render(struct api *a, struct buf *out);
 
 /* /openapi.json, from the routes. NULL when memory ran out. */
+json_t *openapi_schemas(void);
+json_t *openapi_reference(const char *schema);
 json_t *openapi_document(const struct router *r, const char *version);
 
 /* sample.c: for api.c. */

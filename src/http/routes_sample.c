@@ -490,6 +490,10 @@ static const struct route rows[] = {
 		.fields = sample_fields,
 		.n_fields = SAMPLE_FIELDS,
 		.status = 200,
+		.schema = "Sample",
+		.streams = true,
+		.example = "{\"prompt\": \"The \", \"length\": 20, "
+			   "\"temperature\": 0.8, \"seed\": 1}",
 		.answer = "application/json" },
 	{ .method = "POST",
 		.path = "/v1/completions",
@@ -500,6 +504,11 @@ static const struct route rows[] = {
 		.n_fields = COMPLETION_FIELDS,
 		.lenient = true,
 		.status = 200,
+		.schema = "Completion",
+		.streams = true,
+		.example =
+			"{\"prompt\": [\"The \", \"quick\"], \"max_tokens\": "
+			"8, \"n\": 2, \"logprobs\": 1, \"seed\": 1}",
 		.answer = "application/json" },
 };
 

@@ -502,6 +502,9 @@ static const struct route rows[] = {
 		.fields = score_fields,
 		.n_fields = N_FIELDS,
 		.status = 200,
+		.schema = "Score",
+		.example = "{\"text\": [\"The quick\", \"brown fox\"], "
+			   "\"logprobs\": 1}",
 		.answer = "application/json" },
 };
 

@@ -305,6 +305,7 @@ static const struct route rows[] = {
 		.query = list_query,
 		.n_query = N_LIST,
 		.status = 200,
+		.schema = "SessionList",
 		.answer = "application/json" },
 	{ .method = "POST",
 		.path = "/v1/sessions",
@@ -316,6 +317,10 @@ static const struct route rows[] = {
 		.n_fields = N_CREATE,
 		.body_optional = true,
 		.status = 201,
+		.schema = "Session",
+		.example =
+			"{\"id\": \"play\", \"prompt\": \"The quick\", "
+			"\"seed\": 3, \"metadata\": {\"of\": \"an example\"}}",
 		.answer = "application/json" },
 	{ .method = "GET",
 		.path = "/v1/sessions/{id}",
@@ -323,6 +328,7 @@ static const struct route rows[] = {
 		.handle = get,
 		.summary = "Describe a session",
 		.status = 200,
+		.schema = "Session",
 		.answer = "application/json" },
 	{ .method = "DELETE",
 		.path = "/v1/sessions/{id}",
@@ -330,6 +336,7 @@ static const struct route rows[] = {
 		.handle = delete,
 		.summary = "Delete a session and all that belongs to it",
 		.status = 200,
+		.schema = "SessionDeleted",
 		.answer = "application/json" },
 };
 
