@@ -69,6 +69,9 @@ struct router {
 	const struct route_table *tables; /* [n_tables] borrowed */
 	size_t n_tables;
 	struct router_options o; /* lists borrowed */
+	/* Whether who asks may go on, or it was refused; not asked of public
+	 * routes. Or NULL */
+	bool (*admit)(void *ctx, struct exchange *x);
 	const struct auth *auth; /* borrowed; NULL: no keys are asked for */
 	void *ctx;		 /* for handlers */
 };

@@ -267,7 +267,9 @@ void router_begin(struct router *r, struct exchange *x)
 		refuse_method(x, allow);
 		return;
 	}
-	if (!authorise(r, x, route->scope))
+	if (!authorise(r, x, route->scope) ||
+		(route->scope != ROUTE_PUBLIC && r->admit &&
+			!r->admit(r->ctx, x)))
 		return;
 	if (!guard_check_length(x, route->fields ? r->o.max_body : IDLE_BODY))
 		return;

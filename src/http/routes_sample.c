@@ -38,6 +38,8 @@ void sample_free(struct sample *s)
 	struct api *a = s->api;
 
 	unlist(s);
+	if (s->submitted)
+		quota_end(a->quota, s->client, uv_now(a->loop));
 	if (s->group)
 		group_leave(s);
 	sample_leave_line(s);
@@ -127,7 +129,9 @@ static void reply_failure(struct sample *s, const struct error *err)
 	struct engine *engine = s->api->backend.engine;
 
 	if (s->x && err->code == ERROR_OVERLOADED)
-		reply_error_later(s->x, err, engine_retry_after(engine));
+		reply_error_later(s->x, err,
+			s->retry_after ? s->retry_after
+				       : engine_retry_after(engine));
 	else if (s->x)
 		reply_error(s->x, err);
 }
@@ -207,6 +211,8 @@ static void account(struct sample *s)
 		metrics_series(
 			m, MEASURE_GENERATIONS, (size_t)columns[outcome(s)], 0),
 		1);
+	quota_spend(s->api->quota, s->client, uv_now(s->api->loop),
+		r->usage.prompt_tokens + r->usage.completion_tokens);
 	if (r->committed)
 		api_note_store(s->api, NULL);
 	else if (r->error.code == ERROR_IO || r->error.code == ERROR_NO_SPACE)

@@ -121,6 +121,9 @@ static void run_free(struct score_run *r)
 	struct api *a = r->call->api;
 
 	if (r->listed) {
+		quota_end(a->quota, r->call->client, uv_now(a->loop));
+		quota_spend(
+			a->quota, r->call->client, uv_now(a->loop), r->tokens);
 		*(r->prev ? &r->prev->next : &a->scores) = r->next;
 		if (r->next)
 			r->next->prev = r->prev;
@@ -414,6 +417,7 @@ static void enlist(struct score_run *r)
 	if (r->listed)
 		return;
 	r->listed = true;
+	quota_begin(a->quota, r->call->client, uv_now(a->loop));
 	r->call->left = on_left;
 	if (r->call->x)
 		snprintf(r->id, sizeof(r->id), "score-%s",
@@ -489,7 +493,13 @@ static void work_score(struct call *c)
 
 static void score(void *ctx, struct exchange *x, const struct route_params *p)
 {
-	call_start(ctx, x, p, work_score);
+	struct error err;
+	unsigned wait = api_check_generation(ctx, client_of(x), &err);
+
+	if (wait)
+		reply_error_later(x, &err, wait);
+	else
+		call_start(ctx, x, p, work_score);
 }
 
 static const struct route rows[] = {
