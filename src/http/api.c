@@ -52,6 +52,9 @@ static void ended(void *ctx, const struct exchange *x, bool completed)
 		log_uint("bytes", exchange_bytes_sent(x)),
 		log_real("ms", 1e3 * exchange_elapsed(x)),
 		log_text("client", exchange_peer(x)),
+		log_text("key", exchange_owner(x)),
+		log_uint("prompt_tokens", exchange_prompt_tokens(x)),
+		log_uint("tokens", exchange_completion_tokens(x)),
 		log_text("request", exchange_id(x)));
 }
 

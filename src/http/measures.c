@@ -8,6 +8,8 @@
 
 static const double seconds[] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
 	0.25, 0.5, 1, 2.5, 5, 10, 30, 60 };
+static const double token_seconds[] = { 0.00001, 0.000025, 0.00005, 0.0001,
+	0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25 };
 #define BOUNDS .bounds = seconds, .n_bounds = sizeof(seconds) / sizeof(double)
 
 static const struct metric template[] = {
@@ -30,6 +32,15 @@ static const struct metric template[] = {
 		METRIC_HISTOGRAM, "From the request to its first token",
 		.bounds = seconds,
 		.n_bounds = sizeof(seconds) / sizeof(double) },
+	[MEASURE_TOKEN_SECONDS] = { "unrolld_inter_token_seconds",
+		METRIC_HISTOGRAM,
+		"Mean time between two tokens of a generation's choice",
+		.bounds = token_seconds,
+		.n_bounds = sizeof(token_seconds) / sizeof(double) },
+	[MEASURE_GENERATION_SECONDS] = { "unrolld_generation_seconds",
+		METRIC_HISTOGRAM,
+		"From a generation's submission to its end, commit included",
+		BOUNDS },
 	[MEASURE_GENERATIONS_ACTIVE] = { "unrolld_generations_active",
 		METRIC_GAUGE, "Generations submitted and not ended" },
 	[MEASURE_QUEUED] = { "unrolld_generations_queued", METRIC_GAUGE,

@@ -156,7 +156,8 @@ static bool admit(const struct router *r, struct exchange *x)
 	}
 	exchange_add_header(x, "Access-Control-Allow-Origin", origin);
 	exchange_add_header(x, "Access-Control-Expose-Headers",
-		"X-Request-Id, X-Stream-Id, Idempotent-Replayed, Retry-After");
+		"X-Request-Id, X-Stream-Id, Idempotent-Replayed, Retry-After, "
+		"Server-Timing");
 	return true;
 }
 

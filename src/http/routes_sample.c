@@ -4,6 +4,7 @@
 #include "http/sample.h"
 #include "http/stream.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -195,6 +196,34 @@ static enum generate_finish outcome(const struct sample *s)
 	return s->choices[0].finish;
 }
 
+static void observe(struct sample *s, const struct generate_result *r)
+{
+	const struct generate_timings *t = &r->timings;
+	uint64_t n = r->usage.completion_tokens / (uint64_t)s->params.n;
+
+	if (r->error.code)
+		return;
+	metrics_observe(s->api->metrics, MEASURE_GENERATION_SECONDS, 0,
+		(double)(t->queue + t->prompt + t->decode + t->commit) / 1e9);
+	if (n > 1)
+		metrics_observe(s->api->metrics, MEASURE_TOKEN_SECONDS, 0,
+			(double)t->decode / 1e9 / (double)(n - 1));
+}
+
+static void tell_timings(struct sample *s)
+{
+	const struct generate_timings *t =
+		&generate_result(s->request)->timings;
+	char text[128];
+
+	snprintf(text, sizeof(text),
+		"queue;dur=%.3f, prompt;dur=%.3f, decode;dur=%.3f, "
+		"commit;dur=%.3f",
+		(double)t->queue / 1e6, (double)t->prompt / 1e6,
+		(double)t->decode / 1e6, (double)t->commit / 1e6);
+	exchange_set_timing(s->x, text);
+}
+
 static void account(struct sample *s)
 {
 	static const int columns[] = {
@@ -211,6 +240,10 @@ static void account(struct sample *s)
 		metrics_series(
 			m, MEASURE_GENERATIONS, (size_t)columns[outcome(s)], 0),
 		1);
+	if (s->x)
+		exchange_count_tokens(s->x, r->usage.prompt_tokens,
+			r->usage.completion_tokens);
+	observe(s, r);
 	quota_spend(s->api->quota, s->client, uv_now(s->api->loop),
 		r->usage.prompt_tokens + r->usage.completion_tokens);
 	if (r->committed)
@@ -223,6 +256,7 @@ static void answer_whole(struct sample *s)
 {
 	const struct generate_result *r = generate_result(s->request);
 
+	tell_timings(s);
 	if (s->stopping && r->error.code)
 		reply_refuse(s->x, 503, "unavailable", "", SAMPLE_STOPPED);
 	else if (r->error.code)

@@ -142,6 +142,8 @@ static void finish(struct score_run *r)
 {
 	struct call *c = r->call;
 
+	if (c->x)
+		exchange_count_tokens(c->x, r->tokens, 0);
 	run_free(r);
 	c->left = NULL;
 	c->then = NULL;
@@ -421,7 +423,7 @@ static void enlist(struct score_run *r)
 	r->call->left = on_left;
 	if (r->call->x)
 		snprintf(r->id, sizeof(r->id), "score-%s",
-			exchange_id(r->call->x) + 4);
+			exchange_serial(r->call->x));
 	r->next = a->scores;
 	if (r->next)
 		r->next->prev = r;

@@ -734,7 +734,7 @@ struct sample *sample_new(
 	s->shape = shape;
 	s->created = time(NULL);
 	snprintf(s->id, sizeof(s->id), "%s%s", shape->prefix,
-		exchange_id(x) + 4);
+		exchange_serial(x));
 	s->client = client_of(x);
 	snprintf(s->owner, sizeof(s->owner), "%s", exchange_owner(x));
 	exchange_attach(x, &sample_exchange_ops, s);
