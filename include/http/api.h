@@ -25,6 +25,14 @@
 
 struct api;
 
+#define API_MAX_LIMITS 24
+
+/* A configured limit, for /metrics. */
+struct api_limit {
+	const char *name; /* of the option */
+	double value;
+};
+
 struct api_options {
 	const char *version;	    /* of the program */
 	const char *kernels;	    /* name of the kernel set that runs */
@@ -44,6 +52,10 @@ struct api_options {
 	size_t streams_buffer;	/* of all */
 	unsigned max_detached;	/* generations without their client */
 	uint64_t idempotency_ttl; /* ms that an answer is kept for its key */
+	/* What one key, or without keys one address, may use; 0: no limit. */
+	uint64_t requests_per_minute, tokens_per_minute, generations;
+	struct api_limit limits[API_MAX_LIMITS];
+	size_t n_limits;
 	unsigned workers;
 	size_t max_jobs; /* for the workers, at once */
 };

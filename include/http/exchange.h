@@ -22,7 +22,11 @@ const char *exchange_path(const struct exchange *x);
 const char *exchange_query(const struct exchange *x);
 /* NULL when absent. Names are compared without case. */
 const char *exchange_header(const struct exchange *x, const char *name);
-const char *exchange_id(const struct exchange *x);   /* for X-Request-Id */
+/* For X-Request-Id, logs and errors: the client's own, if it sent a fit one. */
+#define EXCHANGE_ID_MAX 64
+const char *exchange_id(const struct exchange *x);
+/* What no other request of this daemon has: 16 hexadecimal digits. */
+const char *exchange_serial(const struct exchange *x);
 const char *exchange_peer(const struct exchange *x); /* address:port */
 /* The name of the key that asks, at most EXCHANGE_OWNER_MAX bytes; "" while
  * nobody is asked for one. */
@@ -57,6 +61,13 @@ void exchange_sink_ready(struct exchange *x);
 /* A header of the answer; both texts are copied. Before the answer. */
 void exchange_add_header(
 	struct exchange *x, const char *name, const char *value);
+/* For Server-Timing: `a;dur=1.2, b;dur=3`; copied. Before the answer. */
+void exchange_set_timing(struct exchange *x, const char *timing);
+/* For the access log. */
+void exchange_count_tokens(
+	struct exchange *x, uint64_t prompt, uint64_t completion);
+uint64_t exchange_prompt_tokens(const struct exchange *x);
+uint64_t exchange_completion_tokens(const struct exchange *x);
 /* The connection ends with this answer. */
 void exchange_close_after(struct exchange *x);
 

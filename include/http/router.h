@@ -47,11 +47,14 @@ struct route {
 	 * is then called when all of it was. `fields` are its parts. Or NULL */
 	void (*open)(void *ctx, struct exchange *x,
 		const struct route_params *params);
-	bool binary;	    /* a body may also be ROUTE_BINARY: its fields are
-			     * then in the query */
-	bool text;	    /* with binary: or ROUTE_TEXT, in its charset */
-	unsigned status;    /* of success, for the documentation */
-	const char *answer; /* content type of success, likewise */
+	bool binary;	     /* a body may also be ROUTE_BINARY: its fields are
+			      * then in the query */
+	bool text;	     /* with binary: or ROUTE_TEXT, in its charset */
+	unsigned status;     /* of success, for the documentation */
+	const char *answer;  /* content type of success, likewise */
+	const char *schema;  /* of a JSON answer: a name in openapi_schemas.c */
+	const char *example; /* of a JSON body, as JSON text */
+	bool streams;	     /* with "stream" the answer is of events */
 };
 
 /* A row may belong to several tables of rows: one per routes_*.c. */
@@ -73,6 +76,9 @@ struct router {
 	const struct route_table *tables; /* [n_tables] borrowed */
 	size_t n_tables;
 	struct router_options o; /* lists borrowed */
+	/* Whether who asks may go on, or it was refused; not asked of public
+	 * routes. Or NULL */
+	bool (*admit)(void *ctx, struct exchange *x);
 	const struct auth *auth; /* borrowed; NULL: no keys are asked for */
 	void *ctx;		 /* for handlers */
 };

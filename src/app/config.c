@@ -214,6 +214,36 @@ void config_server(const struct config *c, struct server_options *o)
 	};
 }
 
+/* What /metrics tells of, beside what has been used. */
+static void config_limits(const struct config_values *v, struct api_options *o)
+{
+	const struct api_limit limits[] = {
+		{ "limits.requests_per_minute",
+			(double)v->requests_per_minute },
+		{ "limits.tokens_per_minute", (double)v->tokens_per_minute },
+		{ "limits.generations", (double)v->generations },
+		{ "engine.queue", (double)v->queue },
+		{ "engine.queue_per_client", (double)v->queue_per_client },
+		{ "http.max_connections", (double)v->max_connections },
+		{ "http.max_connections_per_address",
+			(double)v->max_per_address },
+		{ "http.max_header", (double)v->max_header },
+		{ "http.max_url", (double)v->max_url },
+		{ "http.max_body", (double)v->max_body },
+		{ "http.max_body_total", (double)v->max_body_total },
+		{ "http.max_length", (double)v->max_length },
+		{ "http.max_jobs", (double)v->max_jobs },
+		{ "sessions.max", (double)v->sessions_max },
+		{ "sessions.max_bytes", (double)v->sessions_max_bytes },
+		{ "sessions.max_per_owner", (double)v->sessions_max_per_owner },
+	};
+
+	_Static_assert(sizeof(limits) / sizeof(limits[0]) <= API_MAX_LIMITS,
+		"api_options has room for all");
+	o->n_limits = sizeof(limits) / sizeof(limits[0]);
+	memcpy(o->limits, limits, sizeof(limits));
+}
+
 void config_api(const struct config *c, struct api_options *o)
 {
 	const struct config_values *v = c->values;
@@ -235,9 +265,13 @@ void config_api(const struct config *c, struct api_options *o)
 		.streams_buffer = v->streams_buffer,
 		.max_detached = (unsigned)v->max_detached,
 		.idempotency_ttl = v->idempotency_ttl,
+		.requests_per_minute = v->requests_per_minute,
+		.tokens_per_minute = v->tokens_per_minute,
+		.generations = v->generations,
 		.workers = (unsigned)v->workers,
 		.max_jobs = v->max_jobs,
 	};
+	config_limits(v, o);
 }
 
 void config_engine(const struct config *c, struct engine_options *o)

@@ -194,6 +194,28 @@ const struct option config_rows[] = {
 		.value = "false",
 		.help = "Serve anyone who can reach an address that is not "
 			"loopback" },
+	HEADING("Limits of one key, or without keys of one address"),
+	{ .name = "limits.requests_per_minute",
+		.type = OPTION_UINT,
+		AT(requests_per_minute),
+		.value = "0",
+		.max = "1000000000",
+		.help = "Requests, but to /healthz and the like; who asks "
+			"more gets a 429 with Retry-After. 0 is no limit" },
+	{ .name = "limits.tokens_per_minute",
+		.type = OPTION_UINT,
+		AT(tokens_per_minute),
+		.value = "0",
+		.max = "1000000000000",
+		.help = "Tokens of prompts and answers, counted when a "
+			"generation ends; what is over is waited for. 0 is no "
+			"limit" },
+	{ .name = "limits.generations",
+		.type = OPTION_UINT,
+		AT(generations),
+		.value = "0",
+		.max = "1000000",
+		.help = "Generations that run or wait at once; 0 is no limit" },
 	HEADING("Models"),
 	{ .name = "models.dir",
 		.type = OPTION_STRING,

@@ -20,6 +20,7 @@ struct config_values {
 	char *sessions_path;
 	uint64_t sessions_max, sessions_max_bytes, sessions_max_per_owner;
 	char *keys_file;
+	uint64_t requests_per_minute, tokens_per_minute, generations;
 	uint64_t sessions_ttl, boundaries, resident, resident_bytes;
 	uint64_t max_pending, idempotency_ttl;
 	int when_full, on_corruption;

@@ -1,6 +1,7 @@
 /* Only the loop thread comes here, but for api_wake. */
 #include "http/api_internal.h"
 #include "base/log.h"
+#include "http/client.h"
 #include "http/idempotency.h"
 #include "http/job_watch.h"
 #include "http/origin.h"
@@ -54,6 +55,9 @@ static void ended(void *ctx, const struct exchange *x, bool completed)
 		log_uint("bytes", exchange_bytes_sent(x)),
 		log_real("ms", 1e3 * exchange_elapsed(x)),
 		log_text("client", exchange_peer(x)),
+		log_text("key", exchange_owner(x)),
+		log_uint("prompt_tokens", exchange_prompt_tokens(x)),
+		log_uint("tokens", exchange_completion_tokens(x)),
 		log_text("request", exchange_id(x)));
 }
 
@@ -134,12 +138,67 @@ static void on_heartbeat(uv_timer_t *timer)
 	streams_sweep(&a->streams, uv_now(a->loop));
 }
 
+static void count_limited(struct api *a, enum quota_limit limit)
+{
+	metrics_add(a->metrics, MEASURE_LIMITED,
+		metrics_series(a->metrics, MEASURE_LIMITED, (size_t)limit, 0),
+		1);
+}
+
+static bool admit(void *ctx, struct exchange *x)
+{
+	struct api *a = ctx;
+	unsigned wait = quota_request(a->quota, client_of(x), uv_now(a->loop));
+	struct error err;
+
+	if (!wait)
+		return true;
+	count_limited(a, QUOTA_REQUESTS);
+	error_set_param(&err, ERROR_OVERLOADED, "limits.requests_per_minute",
+		"more than %llu requests a minute",
+		(unsigned long long)a->o.requests_per_minute);
+	reply_error_later(x, &err, wait);
+	return false;
+}
+
+unsigned api_check_generation(struct api *a, uint64_t client, struct error *err)
+{
+	enum quota_limit limit;
+	unsigned wait;
+
+	wait = quota_generation(a->quota, client, uv_now(a->loop), &limit);
+	if (!wait)
+		return 0;
+	count_limited(a, limit);
+	if (limit == QUOTA_TOKENS)
+		error_set_param(err, ERROR_OVERLOADED,
+			"limits.tokens_per_minute",
+			"more than %llu tokens a minute",
+			(unsigned long long)a->o.tokens_per_minute);
+	else
+		error_set_param(err, ERROR_OVERLOADED, "limits.generations",
+			"more than %llu generations at once",
+			(unsigned long long)a->o.generations);
+	return wait;
+}
+
 static int check_origins(const struct api_options *o, struct error *err)
 {
 	for (size_t i = 0; i < o->n_origins; i++)
 		if (origin_check_pattern(o->origins[i], err) < 0)
 			return -1;
 	return 0;
+}
+
+static int open_quota(struct api *a, struct error *err)
+{
+	const struct quota_options o = {
+		.requests_per_minute = a->o.requests_per_minute,
+		.tokens_per_minute = a->o.tokens_per_minute,
+		.generations = a->o.generations,
+	};
+
+	return quota_open(&a->quota, &o, err);
 }
 
 static int open_router(struct api *a, struct error *err)
@@ -154,6 +213,7 @@ static int open_router(struct api *a, struct error *err)
 		.tables = copy,
 		.n_tables = N_TABLES,
 		.ctx = a,
+		.admit = admit,
 		.o = {
 			.origins = a->o.origins,
 			.n_origins = a->o.n_origins,
@@ -182,6 +242,7 @@ static void api_free(struct api *a)
 		close(a->wake_fd);
 	streams_release(&a->streams);
 	free(a->keys);
+	quota_close(a->quota);
 	auth_close(a->auth);
 	metrics_close(a->metrics);
 	free(a->measures);
@@ -215,8 +276,8 @@ int api_open(struct api **out, uv_loop_t *loop, const struct api_options *o,
 		api_free(a);
 		return error_set_memory(err, "api", sizeof(*a->keys));
 	}
-	if (open_router(a, err) < 0 || measures_open(a, err) < 0 ||
-		open_workers(a, err) < 0) {
+	if (open_quota(a, err) < 0 || open_router(a, err) < 0 ||
+		measures_open(a, err) < 0 || open_workers(a, err) < 0) {
 		api_free(a);
 		return -1;
 	}

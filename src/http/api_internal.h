@@ -4,6 +4,7 @@
 
 #include "base/metrics.h"
 #include "http/api.h"
+#include "http/quota.h"
 #include "http/router.h"
 #include "http/streams.h"
 
@@ -53,6 +54,7 @@ struct api {
 	size_t n_samples, n_streams, n_calls, n_detached, n_uploads;
 	struct streams streams;
 	struct idempotents *keys; /* owned */
+	struct quota *quota;	  /* owned */
 	_Atomic(struct arrival *) arrivals;
 	int wake_fd;	   /* an eventfd, of api_wake and api_arrive */
 	atomic_bool woken; /* and not yet looked: one wake is enough */
@@ -74,6 +76,10 @@ extern const struct route_table routes_sample, routes_streams, routes_sessions,
 
 /* False when the request was refused, with the reason: loading or draining. */
 bool api_admit(struct api *a, struct exchange *x);
+/* May the client generate? 0, or the seconds after which to ask again, with
+ * *err. */
+unsigned api_check_generation(
+	struct api *a, uint64_t client, struct error *err);
 /* arrived is called soon. Any thread; the order is kept. */
 void api_arrive(struct api *a, struct arrival *x);
 /* Why /readyz is not ready, or NULL. */
@@ -90,6 +96,8 @@ enum measure {
 	MEASURE_EXCHANGES,
 	MEASURE_GENERATIONS,
 	MEASURE_FIRST_TOKEN_SECONDS,
+	MEASURE_TOKEN_SECONDS,
+	MEASURE_GENERATION_SECONDS,
 	MEASURE_GENERATIONS_ACTIVE,
 	MEASURE_QUEUED,
 	MEASURE_WAITING,
@@ -100,6 +108,8 @@ enum measure {
 	MEASURE_PROMPT_TOKENS,
 	MEASURE_GENERATED_TOKENS,
 	MEASURE_REJECTED,
+	MEASURE_LIMITED,
+	MEASURE_LIMIT,
 	MEASURE_STREAMS_BYTES,
 	MEASURE_STREAMS_DETACHED,
 	MEASURE_STREAMS_RESUMED,
@@ -122,6 +132,8 @@ void measures_exchange(struct api *a, const struct exchange *x);
 int measures_render(struct api *a, struct buf *out);
 
 /* /openapi.json, from the routes. NULL when memory ran out. */
+json_t *openapi_schemas(void);
+json_t *openapi_reference(const char *schema);
 json_t *openapi_document(const struct router *r, const char *version);
 
 /* sample.c: for api.c. */

@@ -44,6 +44,33 @@ const char *exchange_id(const struct exchange *x)
 	return x->id;
 }
 
+const char *exchange_serial(const struct exchange *x)
+{
+	return x->serial;
+}
+
+void exchange_set_timing(struct exchange *x, const char *timing)
+{
+	snprintf(x->timing, sizeof(x->timing), "%s", timing);
+}
+
+void exchange_count_tokens(
+	struct exchange *x, uint64_t prompt, uint64_t completion)
+{
+	x->prompt_tokens += prompt;
+	x->completion_tokens += completion;
+}
+
+uint64_t exchange_prompt_tokens(const struct exchange *x)
+{
+	return x->prompt_tokens;
+}
+
+uint64_t exchange_completion_tokens(const struct exchange *x)
+{
+	return x->completion_tokens;
+}
+
 const char *exchange_peer(const struct exchange *x)
 {
 	return x->wire ? x->wire->peer : "-";
@@ -324,6 +351,16 @@ static struct MHD_Response *make_response(struct exchange *x)
 	return r;
 }
 
+/* What the route says, and how long it took to begin the answer. */
+static void add_timing(const struct exchange *x, struct MHD_Response *r)
+{
+	char text[sizeof(x->timing) + 40];
+
+	snprintf(text, sizeof(text), "%s%stotal;dur=%.3f", x->timing,
+		x->timing[0] ? ", " : "", 1e3 * exchange_elapsed(x));
+	MHD_add_response_header(r, "Server-Timing", text);
+}
+
 static enum MHD_Result queue(struct exchange *x)
 {
 	struct MHD_Response *r = make_response(x);
@@ -339,6 +376,7 @@ static enum MHD_Result queue(struct exchange *x)
 			r, x->headers[i].name, x->headers[i].value);
 	MHD_add_response_header(r, "X-Request-Id", x->id);
 	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+	add_timing(x, r);
 	if (x->close_after || x->server->draining)
 		MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
 	x->phase = EXCHANGE_QUEUED;
@@ -386,8 +424,9 @@ void *exchange_open(
 		*query = '\0';
 		x->query = query + 1;
 	}
-	snprintf(x->id, sizeof(x->id), "req-%08x%08x", x->server->run_id,
+	snprintf(x->serial, sizeof(x->serial), "%08x%08x", x->server->run_id,
 		(uint32_t)++x->server->next_id);
+	snprintf(x->id, sizeof(x->id), "req-%s", x->serial);
 	x->server->n_exchanges++;
 	x->wire = find_connection(connection);
 	if (x->wire) {
@@ -406,11 +445,25 @@ static enum MHD_Result settle(struct exchange *x)
 	return MHD_YES;
 }
 
+/* A client's own id goes through logs and headers, so it must be a plain one.
+ */
+static void take_id(struct exchange *x)
+{
+	const char *id = exchange_header(x, "X-Request-Id");
+	size_t len = id ? strlen(id) : 0;
+
+	if (len && len <= EXCHANGE_ID_MAX &&
+		strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx"
+			   "yz0123456789._:/+=-") == len)
+		memcpy(x->id, id, len + 1);
+}
+
 static enum MHD_Result begin(
 	struct exchange *x, const char *method, const char *version)
 {
 	x->begun = true;
 	x->http10 = !strcmp(version, MHD_HTTP_VERSION_1_0);
+	take_id(x);
 	snprintf(x->method, sizeof(x->method), "%s", method);
 	if (guard_check(x))
 		x->server->ops->begin(x->server->ctx, x);

@@ -51,7 +51,10 @@ struct exchange {
 	bool left;	  /* the client is gone */
 	bool closed;	  /* on_close has run */
 	uint64_t started; /* uv_hrtime */
-	char id[24];
+	char serial[17];
+	char id[EXCHANGE_ID_MAX + 1];
+	char timing[160]; /* or "" */
+	uint64_t prompt_tokens, completion_tokens;
 	char *uri; /* owned; cut at '?' */
 	const char *query;
 	bool uri_too_long;

@@ -8,6 +8,8 @@
 
 static const double seconds[] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
 	0.25, 0.5, 1, 2.5, 5, 10, 30, 60 };
+static const double token_seconds[] = { 0.00001, 0.000025, 0.00005, 0.0001,
+	0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25 };
 #define BOUNDS .bounds = seconds, .n_bounds = sizeof(seconds) / sizeof(double)
 
 static const struct metric template[] = {
@@ -30,6 +32,15 @@ static const struct metric template[] = {
 		METRIC_HISTOGRAM, "From the request to its first token",
 		.bounds = seconds,
 		.n_bounds = sizeof(seconds) / sizeof(double) },
+	[MEASURE_TOKEN_SECONDS] = { "unrolld_inter_token_seconds",
+		METRIC_HISTOGRAM,
+		"Mean time between two tokens of a generation's choice",
+		.bounds = token_seconds,
+		.n_bounds = sizeof(token_seconds) / sizeof(double) },
+	[MEASURE_GENERATION_SECONDS] = { "unrolld_generation_seconds",
+		METRIC_HISTOGRAM,
+		"From a generation's submission to its end, commit included",
+		BOUNDS },
 	[MEASURE_GENERATIONS_ACTIVE] = { "unrolld_generations_active",
 		METRIC_GAUGE, "Generations submitted and not ended" },
 	[MEASURE_QUEUED] = { "unrolld_generations_queued", METRIC_GAUGE,
@@ -51,6 +62,12 @@ static const struct metric template[] = {
 		METRIC_COUNTER, "Tokens that were drawn" },
 	[MEASURE_REJECTED] = { "unrolld_generations_rejected_total",
 		METRIC_COUNTER, "Generations refused by a full queue" },
+	[MEASURE_LIMITED] = { "unrolld_limited_total", METRIC_COUNTER,
+		"Requests refused for what their key or address has used",
+		{ { "limit", "requests|tokens|generations" } } },
+	[MEASURE_LIMIT] = { "unrolld_limit", METRIC_GAUGE,
+		"Limits as they are configured; 0 is none",
+		{ { "option", "" } } },
 	[MEASURE_STREAMS_BYTES] = { "unrolld_streams_buffer_bytes",
 		METRIC_GAUGE, "Sent events that are kept for replay" },
 	[MEASURE_STREAMS_DETACHED] = { "unrolld_streams_detached", METRIC_GAUGE,
@@ -107,8 +124,21 @@ static int join_routes(struct api *a, struct buf *out)
 
 struct measures_rows {
 	struct metric rows[N_MEASURES];
+	char limits[1024];
 	char labels[];
 };
+
+static void join_limits(const struct api *a, char *out, size_t size)
+{
+	size_t used = 0;
+
+	*out = '\0';
+	for (size_t i = 0; i < a->o.n_limits && used < size; i++)
+		used += (size_t)snprintf(out + used, size - used, "%s%s",
+			i ? "|" : "", a->o.limits[i].name);
+	if (!used)
+		snprintf(out, size, "none");
+}
 
 int measures_open(struct api *a, struct error *err)
 {
@@ -127,8 +157,16 @@ int measures_open(struct api *a, struct error *err)
 	m->rows[MEASURE_REQUEST_SECONDS].labels[0].values = m->labels;
 	m->rows[MEASURE_BUILD].labels[0].values = a->o.version;
 	m->rows[MEASURE_BUILD].labels[1].values = a->o.kernels;
+	join_limits(a, m->limits, sizeof(m->limits));
+	m->rows[MEASURE_LIMIT].labels[0].values = m->limits;
 	a->measures = m;
-	return metrics_open(&a->metrics, m->rows, N_MEASURES, err);
+	if (metrics_open(&a->metrics, m->rows, N_MEASURES, err) < 0)
+		return -1;
+	for (size_t i = 0; i < a->o.n_limits; i++)
+		metrics_set(a->metrics, MEASURE_LIMIT,
+			metrics_series(a->metrics, MEASURE_LIMIT, i, 0),
+			a->o.limits[i].value);
+	return 0;
 }
 
 static size_t route_index(const struct api *a, const char *route)

@@ -126,10 +126,33 @@ static void operation_id(const struct route *r, char *out, size_t size)
 
 static json_t *success(const struct route *r)
 {
+	json_t *content, *json;
+
 	if (!r->answer)
 		return json_pack("{s:s}", "description", "Done");
-	return json_pack("{s:s, s:{s:{}}}", "description", "Success", "content",
-		r->answer);
+	content = json_pack("{s:{}}", r->answer);
+	if (r->schema)
+		json_object_set_new(json_object_get(content, r->answer),
+			"schema", openapi_reference(r->schema));
+	if (r->streams)
+		json_object_set_new(content, "text/event-stream",
+			json_pack("{s:{s:s}}", "schema", "type", "string"));
+	json = json_pack(
+		"{s:s, s:o}", "description", "Success", "content", content);
+	json_object_set_new(json, "headers",
+		json_pack("{s:{s:{s:s}}}", "X-Request-Id", "schema", "type",
+			"string"));
+	return json;
+}
+
+static json_t *json_body(const struct route *r)
+{
+	json_t *json = json_pack("{s:o}", "schema", body_schema(r));
+
+	if (r->example)
+		json_object_set_new(
+			json, "example", json_loads(r->example, 0, NULL));
+	return json;
 }
 
 /* As /openapi.json says it, whether or not keys are asked for. */
@@ -160,11 +183,11 @@ static json_t *operation(const struct route *r)
 	add_security(json, r);
 	if (r->fields)
 		json_object_set_new(json, "requestBody",
-			json_pack("{s:b, s:{s:{s:o}}}", "required",
+			json_pack("{s:b, s:{s:o}}", "required",
 				!r->body_optional, "content",
 				r->open ? "multipart/form-data"
 					: "application/json",
-				"schema", body_schema(r)));
+				json_body(r)));
 	if (r->fields && r->binary)
 		json_object_set_new(
 			json_object_get(json_object_get(json, "requestBody"),
@@ -194,6 +217,20 @@ static void add(json_t *paths, const struct route *r)
 	json_object_set_new(item, method, operation(r));
 }
 
+static json_t *responses(void)
+{
+	return json_pack("{s:{s:s, s:{s:{s:o}}}}", "Error", "description",
+		"What was wrong", "content", "application/json", "schema",
+		openapi_reference("Error"));
+}
+
+static json_t *security_schemes(void)
+{
+	return json_pack("{s:{s:s, s:s}, s:{s:s, s:s, s:s}}", "bearer", "type",
+		"http", "scheme", "bearer", "apiKey", "type", "apiKey", "in",
+		"header", "name", "X-Api-Key");
+}
+
 json_t *openapi_document(const struct router *r, const char *version)
 {
 	json_t *paths = json_object();
@@ -201,15 +238,9 @@ json_t *openapi_document(const struct router *r, const char *version)
 	for (size_t t = 0; t < r->n_tables; t++)
 		for (size_t i = 0; i < r->tables[t].n; i++)
 			add(paths, &r->tables[t].rows[i]);
-	return json_pack("{s:s, s:{s:s, s:s}, s:o, s:{s:{s:{s:s, "
-			 "s:{s:{s:{s:s, s:[s], s:{s:{s:s, s:[ssss], s:{s:{s:s},"
-			 " s:{s:s}, s:{s:[ss]}, s:{s:s}}}}}}}}}}}",
+	return json_pack("{s:s, s:{s:s, s:s}, s:o, s:{s:o, s:o, s:o}}",
 		"openapi", "3.1.0", "info", "title", "unrolld", "version",
-		version, "paths", paths, "components", "responses", "Error",
-		"description", "What was wrong", "content", "application/json",
-		"schema", "type", "object", "required", "error", "properties",
-		"error", "type", "object", "required", "message", "type",
-		"param", "code", "properties", "message", "type", "string",
-		"type", "type", "string", "param", "type", "string", "null",
-		"code", "type", "string");
+		version, "paths", paths, "components", "schemas",
+		openapi_schemas(), "responses", responses(), "securitySchemes",
+		security_schemes());
 }

@@ -156,7 +156,8 @@ static bool admit(const struct router *r, struct exchange *x)
 	}
 	exchange_add_header(x, "Access-Control-Allow-Origin", origin);
 	exchange_add_header(x, "Access-Control-Expose-Headers",
-		"X-Request-Id, X-Stream-Id, Idempotent-Replayed, Retry-After");
+		"X-Request-Id, X-Stream-Id, Idempotent-Replayed, Retry-After, "
+		"Server-Timing");
 	return true;
 }
 
@@ -273,7 +274,9 @@ void router_begin(struct router *r, struct exchange *x)
 		refuse_method(x, allow);
 		return;
 	}
-	if (!authorise(r, x, route->scope))
+	if (!authorise(r, x, route->scope) ||
+		(route->scope != ROUTE_PUBLIC && r->admit &&
+			!r->admit(r->ctx, x)))
 		return;
 	if (route->open) {
 		route->open(r->ctx, x, &params);

@@ -86,6 +86,7 @@ static const struct route rows[] = {
 		.handle = list,
 		.summary = "List the models",
 		.status = 200,
+		.schema = "ModelList",
 		.answer = "application/json" },
 	{ .method = "GET",
 		.path = "/v1/models/{model}",
@@ -93,6 +94,7 @@ static const struct route rows[] = {
 		.handle = get,
 		.summary = "Describe a model",
 		.status = 200,
+		.schema = "Model",
 		.answer = "application/json" },
 };
 

@@ -4,6 +4,7 @@
 #include "http/sample.h"
 #include "http/stream.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +39,8 @@ void sample_free(struct sample *s)
 	struct api *a = s->api;
 
 	unlist(s);
+	if (s->submitted)
+		quota_end(a->quota, s->client, uv_now(a->loop));
 	if (s->group)
 		group_leave(s);
 	sample_leave_line(s);
@@ -127,7 +130,9 @@ static void reply_failure(struct sample *s, const struct error *err)
 	struct engine *engine = s->api->backend.engine;
 
 	if (s->x && err->code == ERROR_OVERLOADED)
-		reply_error_later(s->x, err, engine_retry_after(engine));
+		reply_error_later(s->x, err,
+			s->retry_after ? s->retry_after
+				       : engine_retry_after(engine));
 	else if (s->x)
 		reply_error(s->x, err);
 }
@@ -191,6 +196,34 @@ static enum generate_finish outcome(const struct sample *s)
 	return s->choices[0].finish;
 }
 
+static void observe(struct sample *s, const struct generate_result *r)
+{
+	const struct generate_timings *t = &r->timings;
+	uint64_t n = r->usage.completion_tokens / (uint64_t)s->params.n;
+
+	if (r->error.code)
+		return;
+	metrics_observe(s->api->metrics, MEASURE_GENERATION_SECONDS, 0,
+		(double)(t->queue + t->prompt + t->decode + t->commit) / 1e9);
+	if (n > 1)
+		metrics_observe(s->api->metrics, MEASURE_TOKEN_SECONDS, 0,
+			(double)t->decode / 1e9 / (double)(n - 1));
+}
+
+static void tell_timings(struct sample *s)
+{
+	const struct generate_timings *t =
+		&generate_result(s->request)->timings;
+	char text[128];
+
+	snprintf(text, sizeof(text),
+		"queue;dur=%.3f, prompt;dur=%.3f, decode;dur=%.3f, "
+		"commit;dur=%.3f",
+		(double)t->queue / 1e6, (double)t->prompt / 1e6,
+		(double)t->decode / 1e6, (double)t->commit / 1e6);
+	exchange_set_timing(s->x, text);
+}
+
 static void account(struct sample *s)
 {
 	static const int columns[] = {
@@ -207,6 +240,12 @@ static void account(struct sample *s)
 		metrics_series(
 			m, MEASURE_GENERATIONS, (size_t)columns[outcome(s)], 0),
 		1);
+	if (s->x)
+		exchange_count_tokens(s->x, r->usage.prompt_tokens,
+			r->usage.completion_tokens);
+	observe(s, r);
+	quota_spend(s->api->quota, s->client, uv_now(s->api->loop),
+		r->usage.prompt_tokens + r->usage.completion_tokens);
 	if (r->committed)
 		api_note_store(s->api, NULL);
 	else if (r->error.code == ERROR_IO || r->error.code == ERROR_NO_SPACE)
@@ -217,6 +256,7 @@ static void answer_whole(struct sample *s)
 {
 	const struct generate_result *r = generate_result(s->request);
 
+	tell_timings(s);
 	if (s->stopping && r->error.code)
 		reply_refuse(s->x, 503, "unavailable", "", SAMPLE_STOPPED);
 	else if (r->error.code)
@@ -490,6 +530,10 @@ static const struct route rows[] = {
 		.fields = sample_fields,
 		.n_fields = SAMPLE_FIELDS,
 		.status = 200,
+		.schema = "Sample",
+		.streams = true,
+		.example = "{\"prompt\": \"The \", \"length\": 20, "
+			   "\"temperature\": 0.8, \"seed\": 1}",
 		.answer = "application/json" },
 	{ .method = "POST",
 		.path = "/v1/completions",
@@ -500,6 +544,11 @@ static const struct route rows[] = {
 		.n_fields = COMPLETION_FIELDS,
 		.lenient = true,
 		.status = 200,
+		.schema = "Completion",
+		.streams = true,
+		.example =
+			"{\"prompt\": [\"The \", \"quick\"], \"max_tokens\": "
+			"8, \"n\": 2, \"logprobs\": 1, \"seed\": 1}",
 		.answer = "application/json" },
 };
 

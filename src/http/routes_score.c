@@ -121,6 +121,9 @@ static void run_free(struct score_run *r)
 	struct api *a = r->call->api;
 
 	if (r->listed) {
+		quota_end(a->quota, r->call->client, uv_now(a->loop));
+		quota_spend(
+			a->quota, r->call->client, uv_now(a->loop), r->tokens);
 		*(r->prev ? &r->prev->next : &a->scores) = r->next;
 		if (r->next)
 			r->next->prev = r->prev;
@@ -139,6 +142,8 @@ static void finish(struct score_run *r)
 {
 	struct call *c = r->call;
 
+	if (c->x)
+		exchange_count_tokens(c->x, r->tokens, 0);
 	run_free(r);
 	c->left = NULL;
 	c->then = NULL;
@@ -414,10 +419,11 @@ static void enlist(struct score_run *r)
 	if (r->listed)
 		return;
 	r->listed = true;
+	quota_begin(a->quota, r->call->client, uv_now(a->loop));
 	r->call->left = on_left;
 	if (r->call->x)
 		snprintf(r->id, sizeof(r->id), "score-%s",
-			exchange_id(r->call->x) + 4);
+			exchange_serial(r->call->x));
 	r->next = a->scores;
 	if (r->next)
 		r->next->prev = r;
@@ -489,7 +495,13 @@ static void work_score(struct call *c)
 
 static void score(void *ctx, struct exchange *x, const struct route_params *p)
 {
-	call_start(ctx, x, p, work_score);
+	struct error err;
+	unsigned wait = api_check_generation(ctx, client_of(x), &err);
+
+	if (wait)
+		reply_error_later(x, &err, wait);
+	else
+		call_start(ctx, x, p, work_score);
 }
 
 static const struct route rows[] = {
@@ -502,6 +514,9 @@ static const struct route rows[] = {
 		.fields = score_fields,
 		.n_fields = N_FIELDS,
 		.status = 200,
+		.schema = "Score",
+		.example = "{\"text\": [\"The quick\", \"brown fox\"], "
+			   "\"logprobs\": 1}",
 		.answer = "application/json" },
 };
 

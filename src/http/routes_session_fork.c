@@ -245,6 +245,8 @@ static const struct route rows[] = {
 		.n_fields = N_FORK,
 		.body_optional = true,
 		.status = 201,
+		.schema = "SessionList",
+		.example = "{\"n\": 2, \"prefix\": \"child\"}",
 		.answer = "application/json" },
 };
 

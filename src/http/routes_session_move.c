@@ -240,6 +240,7 @@ static const struct route rows[] = {
 		.n_query = 3,
 		.binary = true,
 		.status = 201,
+		.schema = "Session",
 		.answer = "application/json" },
 };
 

@@ -322,6 +322,7 @@ static const struct route rows[] = {
 		.query = list_query,
 		.n_query = N_LIST,
 		.status = 200,
+		.schema = "SessionList",
 		.answer = "application/json" },
 	{ .method = "POST",
 		.path = "/v1/sessions",
@@ -333,6 +334,10 @@ static const struct route rows[] = {
 		.n_fields = N_CREATE,
 		.body_optional = true,
 		.status = 201,
+		.schema = "Session",
+		.example =
+			"{\"id\": \"play\", \"prompt\": \"The quick\", "
+			"\"seed\": 3, \"metadata\": {\"of\": \"an example\"}}",
 		.answer = "application/json" },
 	{ .method = "GET",
 		.path = "/v1/sessions/{id}",
@@ -340,6 +345,7 @@ static const struct route rows[] = {
 		.handle = get,
 		.summary = "Describe a session",
 		.status = 200,
+		.schema = "Session",
 		.answer = "application/json" },
 	{ .method = "DELETE",
 		.path = "/v1/sessions/{id}",
@@ -347,6 +353,7 @@ static const struct route rows[] = {
 		.handle = delete,
 		.summary = "Delete a session and all that belongs to it",
 		.status = 200,
+		.schema = "SessionDeleted",
 		.answer = "application/json" },
 };
 

@@ -96,12 +96,14 @@ static const struct route rows[] = {
 		.handle = healthz,
 		.summary = "The process is alive",
 		.status = 200,
+		.schema = "Status",
 		.answer = "application/json" },
 	{ .method = "GET",
 		.path = "/readyz",
 		.handle = readyz,
 		.summary = "Requests are served, or 503 with the reason",
 		.status = 200,
+		.schema = "Status",
 		.answer = "application/json" },
 	{ .method = "GET",
 		.path = "/metrics",
@@ -120,6 +122,7 @@ static const struct route rows[] = {
 		.handle = root,
 		.summary = "Where to find what",
 		.status = 200,
+		.schema = "Index",
 		.answer = "application/json" },
 };
 

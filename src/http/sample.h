@@ -137,6 +137,7 @@ struct sample {
 	struct error err; /* of the worker */
 	struct generate_request *request;
 	bool submitted, cancelled, stopping;
+	unsigned retry_after; /* of a limit that refuses it, seconds */
 
 	/* Until it runs: sample_open.c. */
 	struct idempotent key;

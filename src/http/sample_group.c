@@ -12,7 +12,7 @@ struct sample_group {
 	bool waits[COMPLETION_MAX_PROMPTS];		/* open, till all are */
 	json_t *choices[COMPLETION_MAX_PROMPTS];
 	size_t n, left, opened;
-	unsigned held;
+	unsigned held, retry_after;
 	bool streams, include_usage;
 	json_int_t prompt_tokens, completion_tokens, skipped;
 	json_t *whole; /* the answer but for choices and usage */
@@ -56,7 +56,9 @@ static void fail(struct sample_group *g)
 {
 	if (g->err.code == ERROR_OVERLOADED)
 		reply_error_later(g->x, &g->err,
-			engine_retry_after(g->api->backend.engine));
+			g->retry_after
+				? g->retry_after
+				: engine_retry_after(g->api->backend.engine));
 	else
 		reply_error(g->x, &g->err);
 }
@@ -148,6 +150,7 @@ void group_failed(struct sample *s, const struct error *err)
 	if (g->err.code)
 		return;
 	g->err = *err;
+	g->retry_after = s->retry_after;
 	g->members[s->member] = NULL; /* it is about to go by itself */
 	for_each(g, drop);
 }

@@ -298,6 +298,7 @@ static int begin_log(struct sample *s, struct error *err)
 static void prepare(struct sample *s)
 {
 	s->submitted = true;
+	quota_begin(s->api->quota, s->client, uv_now(s->api->loop));
 	s->last_write = uv_now(s->api->loop);
 	for (int64_t i = 0; i < s->params.n; i++)
 		buf_init(&s->choices[i].text, text_limit(s));
@@ -318,6 +319,11 @@ void sample_submit(struct sample *s)
 
 	if (!s->x || (s->group && group_has_failed(s))) {
 		sample_free(s);
+		return;
+	}
+	s->retry_after = api_check_generation(s->api, s->client, &err);
+	if (s->retry_after) {
+		sample_refuse(s, &err);
 		return;
 	}
 	if (begin_log(s, &err) < 0) {
@@ -733,7 +739,7 @@ struct sample *sample_new(
 	s->shape = shape;
 	s->created = time(NULL);
 	snprintf(s->id, sizeof(s->id), "%s%s", shape->prefix,
-		exchange_id(x) + 4);
+		exchange_serial(x));
 	s->client = client_of(x);
 	snprintf(s->owner, sizeof(s->owner), "%s", exchange_owner(x));
 	exchange_attach(x, &sample_exchange_ops, s);

@@ -1,0 +1,27 @@
+# The contract: /openapi.json, every example of it, and every answer.
+
+bats_require_minimum_version 1.5.0
+load daemon
+
+setup_file() {
+	make_model "$BATS_FILE_TMPDIR/models" tiny
+}
+
+@test "every example is taken, and every answer is of its schema" {
+	start
+	run -0 python3 "$BATS_TEST_DIRNAME/openapi.py" "$url"
+	echo "$output"
+}
+
+@test "what has a schema or a scope is a row of the table" {
+	start
+	request GET /openapi.json
+	expect "$(field .openapi)" 3.1.0
+	expect "$(field '[.paths[][] | has("x-scope")] | all')" true
+	# Every reference leads somewhere.
+	expect "$(field '[.. | objects | .["$ref"]? | strings | ltrimstr("#/") | split("/")] as $r | . as $d | [$r[] | . as $p | $d | getpath($p) != null] | all')" true
+	expect "$(field '[.paths["/sample", "/v1/completions"].post.responses["200"].content | has("text/event-stream")] | all')" true
+	# Unknown names: OpenAI's route passes them over, ours do not.
+	expect "$(field '.paths["/v1/completions"].post.requestBody.content["application/json"].schema.additionalProperties')" true
+	expect "$(field '.paths["/sample"].post.requestBody.content["application/json"].schema.additionalProperties')" false
+}
