@@ -43,8 +43,8 @@ struct api {
 	struct sessions_stats counted_sessions;
 	struct api_backend backend; /* all set once ready */
 	bool ready, draining;
-	struct sample *samples; /* list of all that are at work */
-	struct prime *primes;	/* likewise */
+	struct sample *samples;	   /* list of all that are at work */
+	struct prime *primes;	   /* likewise */
 	struct job_watch *watches; /* clients that follow a job */
 	atomic_bool jobs_changed;  /* and not yet looked */
 	size_t n_samples, n_streams, n_calls, n_detached, n_uploads;
@@ -86,6 +86,7 @@ enum measure {
 	MEASURE_EXCHANGES,
 	MEASURE_GENERATIONS,
 	MEASURE_FIRST_TOKEN_SECONDS,
+	MEASURE_FRAME_SECONDS,
 	MEASURE_GENERATIONS_ACTIVE,
 	MEASURE_QUEUED,
 	MEASURE_WAITING,
@@ -114,6 +115,9 @@ enum measure {
 };
 int measures_open(struct api *a, struct error *err);
 void measures_exchange(struct api *a, const struct exchange *x);
+/* A stream's frame is written; *last is when the one before was (uv_hrtime), 0
+ * for the first. */
+void measures_frame(struct api *a, uint64_t *last);
 /* Bring gauges and the engine's counters up to date, then render. */
 int measures_render(struct api *a, struct buf *out);
 
