@@ -85,8 +85,22 @@ static int open_files(
 	return files_open(&b->files, &o, err);
 }
 
+static int open_aliases(
+	struct backend *b, const struct config *c, struct error *err)
+{
+	if (asprintf(&b->made_dir, "%s/models", c->jobs_dir) < 0) {
+		b->made_dir = NULL;
+		return error_set_memory(err, "path", strlen(c->jobs_dir));
+	}
+	return aliases_open(&b->aliases, b->jobs_store, b->registry, err);
+}
+
 static void close_jobs(struct backend *b)
 {
+	aliases_close(b->aliases);
+	b->aliases = NULL;
+	free(b->made_dir);
+	b->made_dir = NULL;
 	files_close(b->files);
 	b->files = NULL;
 	store_shared_close(b->jobs_store);
@@ -97,7 +111,8 @@ static void open_jobs(struct backend *b, const struct config *c)
 {
 	struct error *err = &b->jobs_fault;
 
-	if (!open_jobs_store(b, c->jobs_dir, err) && !open_files(b, c, err)) {
+	if (!open_jobs_store(b, c->jobs_dir, err) && !open_files(b, c, err) &&
+		!open_aliases(b, c, err)) {
 		err->code = ERROR_NONE;
 		return;
 	}
