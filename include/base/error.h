@@ -28,6 +28,9 @@ enum error_code {
 	ERROR_INTERNAL,
 };
 
+/* As clients read it: `invalid_value`, `not_found`, … */
+const char *error_code_name(enum error_code code);
+
 struct error {
 	enum error_code code;
 	char param[64];	   /* the field, option or tensor at fault, or "" */

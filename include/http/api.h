@@ -15,6 +15,7 @@
 #include "http/worker.h"
 #include "serve/engine.h"
 #include "serve/files.h"
+#include "serve/jobs.h"
 #include "serve/registry.h"
 #include "serve/session.h"
 
@@ -57,6 +58,9 @@ void api_set_server(struct api *a, struct server *s);
 /* engine_options.wake, with the api as its argument. Any thread. */
 void api_wake(void *api);
 
+/* jobs_options.changed, likewise. */
+void api_jobs_changed(void *api);
+
 /* For others who must not block the loop either. */
 struct workers *api_workers(struct api *a);
 
@@ -68,6 +72,7 @@ struct api_backend {
 	struct files *files;	 /* or NULL, for the reason that follows */
 	struct aliases *aliases; /* likewise */
 	const char *made_dir;	 /* of models that jobs made; likewise */
+	struct jobs *jobs;	 /* there when files are */
 	const struct error *jobs_fault;
 };
 void api_serve(struct api *a, const struct api_backend *backend);

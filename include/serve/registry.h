@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define REGISTRY_NAME_MAX 64 /* bytes, NUL not counted: [A-Za-z0-9._-] */
+#define REGISTRY_NAME_MAX 128 /* bytes, NUL not counted: [A-Za-z0-9._:-] */
 
 #define REGISTRY_NAME_CHARACTERS                                         \
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789" \
@@ -55,6 +55,8 @@ struct registry_weights {
 struct registry_options {
 	const char *dir;	  /* every *.safetensors in it, but not
 				   * *.train.safetensors; or NULL */
+	const char *made_dir;	  /* likewise, of models made here; need not
+				   * exist; or NULL */
 	const char *const *paths; /* [n_paths] single files */
 	size_t n_paths;
 	const char *default_name; /* or NULL: the first by name */

@@ -22,8 +22,13 @@ static int open_models(
 {
 	const char *path = c->models_dir;
 	struct registry_options o;
+	char made[PATH_MAX];
 
 	config_models(c, &o);
+	if (c->jobs_dir) {
+		snprintf(made, sizeof(made), "%s/models", c->jobs_dir);
+		o.made_dir = made;
+	}
 	if (is_file(path)) {
 		o.paths = &path;
 		o.n_paths = 1;
@@ -95,8 +100,24 @@ static int open_aliases(
 	return aliases_open(&b->aliases, b->jobs_store, b->registry, err);
 }
 
+static int open_jobs_table(
+	struct backend *b, const struct config *c, void *api, struct error *err)
+{
+	struct jobs_options o;
+
+	config_jobs(c, &o);
+	o.store = b->jobs_store;
+	o.files = b->files;
+	o.registry = b->registry;
+	o.changed = api_jobs_changed;
+	o.arg = api;
+	return jobs_open(&b->jobs, &o, err);
+}
+
 static void close_jobs(struct backend *b)
 {
+	jobs_close(b->jobs);
+	b->jobs = NULL;
 	aliases_close(b->aliases);
 	b->aliases = NULL;
 	free(b->made_dir);
@@ -107,12 +128,12 @@ static void close_jobs(struct backend *b)
 	b->jobs_store = NULL;
 }
 
-static void open_jobs(struct backend *b, const struct config *c)
+static void open_jobs(struct backend *b, const struct config *c, void *api)
 {
 	struct error *err = &b->jobs_fault;
 
 	if (!open_jobs_store(b, c->jobs_dir, err) && !open_files(b, c, err) &&
-		!open_aliases(b, c, err)) {
+		!open_aliases(b, c, err) && !open_jobs_table(b, c, api, err)) {
 		err->code = ERROR_NONE;
 		return;
 	}
@@ -134,7 +155,7 @@ int backend_open(struct backend *b, const struct config *c,
 	o.wake_arg = wake_arg;
 	if (!open_models(b, c, err) && !open_sessions(b, c, err) &&
 		!engine_open(&b->engine, &o, err)) {
-		open_jobs(b, c);
+		open_jobs(b, c, wake_arg);
 		return 0;
 	}
 	backend_stop(b);

@@ -9,6 +9,7 @@
 #include "math/kernels.h"
 #include "serve/aliases.h"
 #include "serve/files.h"
+#include "serve/jobs.h"
 #include "store/writer.h"
 
 struct backend {
@@ -22,7 +23,8 @@ struct backend {
 	struct store_shared *jobs_store; /* keys file/ID and job/ID */
 	struct files *files;
 	struct aliases *aliases;
-	char *made_dir;		 /* owned; of models that jobs made */
+	char *made_dir; /* owned; of models that jobs made */
+	struct jobs *jobs;
 	struct error jobs_fault; /* code ERROR_NONE: they are there */
 };
 

@@ -316,6 +316,15 @@ void config_files(const struct config *c, struct files_options *o)
 	};
 }
 
+void config_jobs(const struct config *c, struct jobs_options *o)
+{
+	*o = (struct jobs_options){
+		.dir = c->jobs_dir,
+		.max_running = config_jobs_running(c),
+		.max = c->values->jobs_max,
+	};
+}
+
 unsigned config_jobs_running(const struct config *c)
 {
 	return (unsigned)c->values->jobs_max_running;

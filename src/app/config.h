@@ -12,6 +12,7 @@
 #include "http/server.h"
 #include "serve/engine.h"
 #include "serve/files.h"
+#include "serve/jobs.h"
 #include "serve/session.h"
 
 #define CONFIG_FILE "/etc/unrolld/unrolld.conf"
@@ -50,6 +51,8 @@ void config_store_writer(
 	const struct config *c, struct store_writer_options *o);
 /* Their directory and store are the caller's to set. */
 void config_files(const struct config *c, struct files_options *o);
+/* What they stand on is the caller's to set. */
+void config_jobs(const struct config *c, struct jobs_options *o);
 /* The option; at least 1. */
 unsigned config_jobs_running(const struct config *c);
 uint64_t config_drain_ms(const struct config *c);

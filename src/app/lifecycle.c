@@ -107,12 +107,17 @@ static void cut_connections(struct daemon *d)
 	api_cancel(d->api);
 }
 
+static bool jobs_at_work(const struct daemon *d)
+{
+	return d->backend.jobs && jobs_busy(d->backend.jobs);
+}
+
 static void on_drain(uv_timer_t *timer)
 {
 	struct daemon *d = timer->data;
 	bool late = uv_now(&d->loop) >= d->deadline;
 
-	if (!d->job_runs && !api_active(d->api) &&
+	if (!d->job_runs && !api_active(d->api) && !jobs_at_work(d) &&
 		(!server_exchanges(d->server) ||
 			(late && d->phase == CANCELLING))) {
 		begin_close(d);
@@ -132,11 +137,14 @@ static void begin_drain(struct daemon *d)
 	sd_notify(0, "STOPPING=1");
 	log_info("draining", log_uint("active", api_active(d->api)),
 		log_uint("timeout_ms", config_drain_ms(d->config)));
-	d->phase = DRAINING;
 	d->deaf_until = uv_now(&d->loop) + REPEAT_MS;
 	d->deadline = uv_now(&d->loop) + config_drain_ms(d->config);
 	api_drain(d->api);
 	server_drain(d->server);
+	/* Until it serves the backend is its worker's. */
+	if (d->phase == SERVING && d->backend.jobs)
+		jobs_stop(d->backend.jobs);
+	d->phase = DRAINING;
 	uv_timer_start(&d->drain, on_drain, 0, DRAIN_TICK_MS);
 }
 
@@ -170,6 +178,14 @@ static void announce(const struct daemon *d)
 	sd_notifyf(0, "READY=1\nSTATUS=Serving %s", url);
 }
 
+static void start_jobs(struct daemon *d)
+{
+	struct error err;
+
+	if (d->backend.jobs && jobs_start(d->backend.jobs, &d->loop, &err) < 0)
+		log_error("fine-tuning jobs don't run", log_fault(&err));
+}
+
 static void loaded(struct worker_job *job)
 {
 	struct daemon *d =
@@ -187,6 +203,7 @@ static void loaded(struct worker_job *job)
 	if (d->phase != LOADING)
 		return;
 	d->phase = SERVING;
+	start_jobs(d);
 	api_serve(d->api, &(struct api_backend){
 				  .engine = d->backend.engine,
 				  .registry = d->backend.registry,
@@ -194,6 +211,7 @@ static void loaded(struct worker_job *job)
 				  .files = d->backend.files,
 				  .aliases = d->backend.aliases,
 				  .made_dir = d->backend.made_dir,
+				  .jobs = d->backend.jobs,
 				  .jobs_fault = &d->backend.jobs_fault,
 			  });
 	announce(d);
@@ -327,6 +345,16 @@ static void prepare_process(void)
 	}
 }
 
+/* The uv pool is for jobs alone: those that train, and one that is looked
+ * through. Before its first use, and before there are threads. */
+static void size_pool(const struct config *c)
+{
+	char n[16];
+
+	snprintf(n, sizeof(n), "%u", config_jobs_running(c) + 1);
+	setenv("UV_THREADPOOL_SIZE", n, 1);
+}
+
 static int check_exposure(const struct daemon *d, struct error *err)
 {
 	if (server_is_loopback(d->server) || config_allow_anonymous(d->config))
@@ -419,6 +447,7 @@ int lifecycle_run(
 	struct error err;
 
 	prepare_process();
+	size_pool(c);
 	mask_signals(SIG_BLOCK);
 	config_log(c, &log);
 	if (log_open(&log, &err) < 0) {

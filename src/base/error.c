@@ -17,6 +17,31 @@ static void set(struct error *err, enum error_code code, const char *param,
 	vsnprintf(err->message, sizeof(err->message), fmt, args);
 }
 
+const char *error_code_name(enum error_code code)
+{
+	static const char *const names[] = {
+		[ERROR_NONE] = "none",
+		[ERROR_INVALID] = "invalid_value",
+		[ERROR_NOT_FOUND] = "not_found",
+		[ERROR_CONFLICT] = "conflict",
+		[ERROR_GONE] = "gone",
+		[ERROR_TOO_LARGE] = "too_large",
+		[ERROR_UNPROCESSABLE] = "unprocessable",
+		[ERROR_OVERLOADED] = "overloaded",
+		[ERROR_UNAVAILABLE] = "unavailable",
+		[ERROR_IO] = "io_error",
+		[ERROR_NO_SPACE] = "no_space",
+		[ERROR_NO_MEMORY] = "no_memory",
+		[ERROR_CORRUPT] = "corrupt",
+		[ERROR_UNSUPPORTED] = "unsupported",
+		[ERROR_DIVERGED] = "diverged",
+		[ERROR_CANCELLED] = "cancelled",
+		[ERROR_INTERNAL] = "internal",
+	};
+
+	return names[code];
+}
+
 int error_set(struct error *err, enum error_code code, const char *fmt, ...)
 {
 	va_list args;

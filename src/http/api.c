@@ -2,6 +2,7 @@
 #include "http/api_internal.h"
 #include "base/log.h"
 #include "http/idempotency.h"
+#include "http/job_watch.h"
 #include "http/origin.h"
 #include "http/reply.h"
 
@@ -18,7 +19,7 @@
 static const struct route_table *const tables[] = { &routes_sample,
 	&routes_streams, &routes_session_move, &routes_sessions,
 	&routes_session_fork, &routes_session_branch, &routes_models,
-	&routes_aliases, &routes_files, &routes_status };
+	&routes_aliases, &routes_files, &routes_fine_tuning, &routes_status };
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))
 
 static void begin(void *ctx, struct exchange *x)
@@ -112,6 +113,8 @@ static void on_wake(uv_poll_t *poll, int status, int events)
 	(void)events;
 	eventfd_read(a->wake_fd, &ignored);
 	take_arrivals(a);
+	if (atomic_exchange(&a->jobs_changed, false))
+		job_watches_look(a);
 	if (!a->backend.engine)
 		atomic_store(&a->woken, false);
 	else if (a->n_streams > FEW_STREAMS && since < COALESCE_MS)
@@ -126,6 +129,7 @@ static void on_heartbeat(uv_timer_t *timer)
 	struct api *a = timer->data;
 
 	sample_heartbeat(a);
+	job_watches_heartbeat(a);
 	streams_sweep(&a->streams, uv_now(a->loop));
 }
 
@@ -238,6 +242,14 @@ void api_wake(void *api)
 		eventfd_write(a->wake_fd, 1);
 }
 
+void api_jobs_changed(void *api)
+{
+	struct api *a = api;
+
+	if (!atomic_exchange(&a->jobs_changed, true))
+		eventfd_write(a->wake_fd, 1);
+}
+
 struct workers *api_workers(struct api *a)
 {
 	return a->workers;
@@ -252,6 +264,7 @@ void api_serve(struct api *a, const struct api_backend *backend)
 void api_drain(struct api *a)
 {
 	a->draining = true;
+	job_watches_end(a);
 	if (a->backend.engine)
 		engine_drain(a->backend.engine);
 }

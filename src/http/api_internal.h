@@ -43,8 +43,10 @@ struct api {
 	struct sessions_stats counted_sessions;
 	struct api_backend backend; /* all set once ready */
 	bool ready, draining;
-	struct sample *samples; /* list of all that are at work */
-	struct prime *primes;	/* likewise */
+	struct sample *samples;	   /* list of all that are at work */
+	struct prime *primes;	   /* likewise */
+	struct job_watch *watches; /* clients that follow a job */
+	atomic_bool jobs_changed;  /* and not yet looked */
 	size_t n_samples, n_streams, n_calls, n_detached, n_uploads;
 	struct streams streams;
 	struct idempotents *keys; /* owned */
@@ -64,7 +66,8 @@ struct api {
 /* One table of rows per routes_*.c. */
 extern const struct route_table routes_sample, routes_streams, routes_sessions,
 	routes_session_fork, routes_session_branch, routes_session_move,
-	routes_models, routes_aliases, routes_files, routes_status;
+	routes_models, routes_aliases, routes_files, routes_fine_tuning,
+	routes_status;
 
 /* False when the request was refused, with the reason: loading or draining. */
 bool api_admit(struct api *a, struct exchange *x);

@@ -252,6 +252,8 @@ int measures_render(struct api *a, struct buf *out)
 		return -1;
 	if (!a->ready)
 		return 0;
+	if (a->backend.jobs && jobs_metrics(a->backend.jobs, out) < 0)
+		return -1;
 	return engine_metrics(a->backend.engine, out) < 0 ||
 			       sessions_metrics(a->backend.sessions, out) < 0
 		       ? -1

@@ -14,27 +14,26 @@ enum { HIDDEN = 1 /* its message is for the log only */, RETRY = 2 };
 struct reply_row {
 	enum error_code code;
 	unsigned status;
-	const char *name;
 	unsigned flags;
 };
 
 static const struct reply_row rows[] = {
-	{ ERROR_INVALID, 400, "invalid_value", 0 },
-	{ ERROR_NOT_FOUND, 404, "not_found", 0 },
-	{ ERROR_CONFLICT, 409, "conflict", 0 },
-	{ ERROR_GONE, 410, "gone", 0 },
-	{ ERROR_TOO_LARGE, 413, "too_large", 0 },
-	{ ERROR_UNPROCESSABLE, 422, "unprocessable", 0 },
-	{ ERROR_OVERLOADED, 429, "overloaded", RETRY },
-	{ ERROR_UNAVAILABLE, 503, "unavailable", RETRY },
-	{ ERROR_IO, 500, "io_error", HIDDEN },
-	{ ERROR_NO_SPACE, 507, "no_space", 0 },
-	{ ERROR_NO_MEMORY, 503, "no_memory", HIDDEN | RETRY },
-	{ ERROR_CORRUPT, 500, "corrupt", HIDDEN },
-	{ ERROR_UNSUPPORTED, 400, "unsupported", 0 },
-	{ ERROR_DIVERGED, 500, "diverged", HIDDEN },
-	{ ERROR_CANCELLED, 499, "cancelled", 0 },
-	{ ERROR_INTERNAL, 500, "internal", HIDDEN },
+	{ ERROR_INVALID, 400, 0 },
+	{ ERROR_NOT_FOUND, 404, 0 },
+	{ ERROR_CONFLICT, 409, 0 },
+	{ ERROR_GONE, 410, 0 },
+	{ ERROR_TOO_LARGE, 413, 0 },
+	{ ERROR_UNPROCESSABLE, 422, 0 },
+	{ ERROR_OVERLOADED, 429, RETRY },
+	{ ERROR_UNAVAILABLE, 503, RETRY },
+	{ ERROR_IO, 500, HIDDEN },
+	{ ERROR_NO_SPACE, 507, 0 },
+	{ ERROR_NO_MEMORY, 503, HIDDEN | RETRY },
+	{ ERROR_CORRUPT, 500, HIDDEN },
+	{ ERROR_UNSUPPORTED, 400, 0 },
+	{ ERROR_DIVERGED, 500, HIDDEN },
+	{ ERROR_CANCELLED, 499, 0 },
+	{ ERROR_INTERNAL, 500, HIDDEN },
 };
 
 /* Codes that a client acts on, told apart by the field at fault. */
@@ -80,7 +79,7 @@ static const char *name_of(const struct error *err)
 {
 	const struct special *s = find_special(err);
 
-	return s ? s->name : find(err->code)->name;
+	return s ? s->name : error_code_name(err->code);
 }
 
 json_t *reply_text(const char *bytes, size_t len)

@@ -3,6 +3,7 @@
 #include "math/kernels.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -272,6 +273,12 @@ static int diverged(const struct trainer *t, double loss, struct error *err)
 {
 	const struct parameters *blocks[] = { t->parameters, &t->gradients };
 	static const char *const what[] = { "", "the gradient of " };
+	char shown[32];
+
+	if (isnan(loss))
+		strcpy(shown, "NaN");
+	else
+		snprintf(shown, sizeof(shown), "%g", loss);
 
 	for (size_t b = 0; b < 2; b++)
 		for (size_t i = 0; i < blocks[b]->n_tensors; i++) {
@@ -282,18 +289,18 @@ static int diverged(const struct trainer *t, double loss, struct error *err)
 				if (!isfinite(data[j]))
 					return error_set_param(err,
 						ERROR_DIVERGED, at->name,
-						"loss is %g at step %llu: "
+						"loss is %s at step %llu: "
 						"%s%s is not finite; a smaller "
 						"learning-rate or clip may "
 						"help",
-						fabs(loss),
+						shown,
 						(unsigned long long)t->step + 1,
 						what[b], at->name);
 		}
 	return error_set(err, ERROR_DIVERGED,
-		"loss is %g at step %llu: the logits overflow; a smaller "
+		"loss is %s at step %llu: the logits overflow; a smaller "
 		"learning-rate or clip may help",
-		fabs(loss), (unsigned long long)t->step + 1);
+		shown, (unsigned long long)t->step + 1);
 }
 
 static void apply(struct work *w, struct trainer_report *r)

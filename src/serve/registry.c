@@ -59,10 +59,10 @@ static int name_of(
 		len -= suffix;
 	if (!len || len > REGISTRY_NAME_MAX ||
 		strspn(base, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvw"
-			     "xyz0123456789._-") < len)
+			     "xyz0123456789._:-") < len)
 		return error_set_param(err, ERROR_INVALID, "model",
 			"model %s: its name must be 1 to %d of A-Z a-z 0-9"
-			" . _ -",
+			" . _ : -",
 			path, REGISTRY_NAME_MAX);
 	snprintf(name, REGISTRY_NAME_MAX + 1, "%.*s", (int)len, base);
 	return 0;
@@ -297,7 +297,8 @@ static int load_directory(
 	int n = scandir(dir, &names, is_model, alphasort);
 
 	if (n < 0)
-		return error_set_errno(err, "models.dir %s: cannot read", dir);
+		return error_set_errno(
+			err, "directory of models %s: cannot read", dir);
 	for (int i = 0; i < n; i++) {
 		if (snprintf(path, sizeof(path), "%s/%s", dir,
 			    names[i]->d_name) < (int)sizeof(path))
@@ -356,6 +357,9 @@ int registry_open(struct registry **registry, const struct registry_options *o,
 		goto fail;
 	}
 	if (copy_weights(r, o, err) < 0)
+		goto fail;
+	if (o->made_dir && access(o->made_dir, F_OK) == 0 &&
+		load_directory(r, o->made_dir, err) < 0)
 		goto fail;
 	if (o->dir && load_directory(r, o->dir, err) < 0)
 		goto fail;

@@ -1,0 +1,526 @@
+/* The table of jobs and what clients ask of it. Any thread; see the locks in
+ * jobs_private.h. */
+#include "serve/jobs_private.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/rng.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define KEY_PREFIX "job/"
+#define RECORD_MAX (1u << 20)
+#define MAX_NOTES 4
+
+int64_t jobs_now(void)
+{
+	return store_now() / 1000;
+}
+
+void jobs_changed(struct jobs *j)
+{
+	if (j->o.changed)
+		j->o.changed(j->o.arg);
+	if (j->async)
+		uv_async_send(j->async);
+}
+
+static struct job_entry *find(const struct jobs *j, const char *id)
+{
+	for (size_t i = j->n; i-- > 0;)
+		if (!strcmp(j->entries[i]->job.id, id))
+			return j->entries[i];
+	return NULL;
+}
+
+/* Under the lock. */
+static struct job_entry *find_owned(const struct jobs *j, const char *owner,
+	const char *id, struct error *err)
+{
+	struct job_entry *e = find(j, id);
+
+	if (e && !strcmp(e->job.owner, owner))
+		return e;
+	error_set_param(
+		err, ERROR_NOT_FOUND, "job", "there is no job '%.60s'", id);
+	return NULL;
+}
+
+void jobs_draft(struct jobs *j, struct job_entry *e, struct job *next)
+{
+	pthread_mutex_lock(&j->lock);
+	job_copy(next, &e->job);
+	pthread_mutex_unlock(&j->lock);
+}
+
+static int store_record(struct jobs *j, struct job *next,
+	const struct job_note *notes, size_t n_notes, struct error *err)
+{
+	struct store_change changes[MAX_NOTES * JOBS_NOTE_CHANGES + 1];
+	char key[STORE_KEY_MAX];
+	struct buf record;
+	size_t n = 0;
+	int rc;
+
+	buf_init(&record, RECORD_MAX);
+	rc = jobs_log_changes(next, notes, n_notes, changes, &n, err);
+	if (rc == 0)
+		rc = job_save(next, &record, err);
+	snprintf(key, sizeof(key), KEY_PREFIX "%s", next->id);
+	changes[n] = (struct store_change){ .key = key,
+		.value = record.data,
+		.len = record.len,
+		.expires = STORE_NEVER };
+	if (rc == 0)
+		rc = store_shared_apply(j->o.store, changes, n + 1, err);
+	jobs_log_free(changes, n);
+	buf_release(&record);
+	return rc;
+}
+
+/* What a job's end says is shown even when it could not be stored: it is then
+ * run again after a restart. */
+int jobs_commit(struct jobs *j, struct job_entry *e, struct job *next,
+	const struct job_note *notes, size_t n_notes, struct error *err)
+{
+	int rc = store_record(j, next, notes, n_notes, err);
+
+	if (rc < 0)
+		log_error("a job's record is not stored",
+			log_text("job", next->id), log_fault(err));
+	if (rc < 0 && !job_is_over(next)) {
+		job_release(next);
+		return -1;
+	}
+	pthread_mutex_lock(&j->lock);
+	job_release(&e->job);
+	e->job = *next;
+	pthread_mutex_unlock(&j->lock);
+	jobs_changed(j);
+	return rc;
+}
+
+/* --- what a job has on the disk ----------------------------------------- */
+
+int jobs_model_path(
+	const struct jobs *j, const struct job *job, char *path, size_t size)
+{
+	return snprintf(path, size, "%s/%s.safetensors", j->models,
+		       job->result) < (int)size
+		       ? 0
+		       : -1;
+}
+
+static void release_files(struct jobs *j, struct job_entry *e)
+{
+	const char *const ids[] = { e->job.training_file,
+		e->job.validation_file };
+
+	for (int i = 0; i < 2; i++) {
+		if (e->held[i])
+			files_release(j->o.files, ids[i]);
+		e->held[i] = false;
+	}
+}
+
+static void remove_model(struct jobs *j, const struct job *job)
+{
+	char path[PATH_MAX];
+
+	if (jobs_model_path(j, job, path, sizeof(path)) == 0 &&
+		unlink(path) == 0)
+		registry_unload(j->o.registry, job->result, NULL);
+}
+
+void jobs_clean(struct jobs *j, struct job_entry *e)
+{
+	release_files(j, e);
+	jobs_remove_work(j, e->job.id);
+	if (e->job.status != JOB_SUCCEEDED)
+		remove_model(j, &e->job);
+}
+
+static int hold_files(struct jobs *j, struct job_entry *e, struct error *err)
+{
+	static const char *const params[] = { "training_file",
+		"validation_file" };
+	const char *const ids[] = { e->job.training_file,
+		e->job.validation_file };
+	struct file_info info;
+
+	for (int i = 0; i < 2; i++) {
+		if (!*ids[i])
+			continue;
+		if (files_hold(j->o.files, e->job.owner, ids[i], &info, err) <
+			0) {
+			if (err)
+				strcpy(err->param, params[i]);
+			return -1;
+		}
+		e->held[i] = true;
+	}
+	return 0;
+}
+
+/* --- the table ---------------------------------------------------------- */
+
+static void entry_free(struct job_entry *e)
+{
+	jobs_close_body(e);
+	job_release(&e->job);
+	free(e);
+}
+
+static struct job_entry *entry_new(struct jobs *j)
+{
+	struct job_entry *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	e->jobs = j;
+	e->work.data = e;
+	atomic_init(&e->stop, false);
+	return e;
+}
+
+/* Under the lock. */
+static int add_entry(struct jobs *j, struct job_entry *e, struct error *err)
+{
+	size_t cap = j->cap ? 2 * j->cap : 64;
+	struct job_entry **more;
+
+	if (j->n == j->cap) {
+		more = realloc(j->entries, cap * sizeof(*more));
+		if (!more)
+			return error_set_memory(
+				err, "jobs", cap * sizeof(*more));
+		j->entries = more;
+		j->cap = cap;
+	}
+	j->entries[j->n++] = e;
+	return 0;
+}
+
+/* The oldest that is over, or n. Only who holds the ledger adds and removes. */
+static size_t oldest_over(struct jobs *j)
+{
+	size_t i = 0;
+
+	pthread_mutex_lock(&j->lock);
+	while (i < j->n &&
+		(!job_is_over(&j->entries[i]->job) || j->entries[i]->at_work ||
+			j->entries[i]->claimed))
+		i++;
+	pthread_mutex_unlock(&j->lock);
+	return i;
+}
+
+/* Under the ledger. */
+static int make_room(struct jobs *j, struct error *err)
+{
+	char key[STORE_KEY_MAX];
+	struct job_entry *e;
+	size_t i;
+
+	if (j->n < j->o.max)
+		return 0;
+	i = oldest_over(j);
+	if (i == j->n)
+		return error_set(err, ERROR_OVERLOADED,
+			"there are %zu jobs that are not over, expected at "
+			"most %zu (jobs.max)",
+			j->n, j->o.max);
+	e = j->entries[i];
+	snprintf(key, sizeof(key), KEY_PREFIX "%s", e->job.id);
+	if (store_shared_delete(j->o.store, key, err) < 0 ||
+		jobs_log_forget(j, e->job.id, err) < 0)
+		return -1;
+	pthread_mutex_lock(&j->lock);
+	memmove(j->entries + i, j->entries + i + 1,
+		(--j->n - i) * sizeof(struct job_entry *));
+	pthread_mutex_unlock(&j->lock);
+	entry_free(e);
+	return 0;
+}
+
+static int check_base(struct jobs *j, const struct job *job, struct error *err)
+{
+	struct registry_entry *base;
+
+	if (!*job->model)
+		return 0;
+	base = registry_get(j->o.registry, job->model, err);
+	registry_unref(base);
+	return base ? 0 : -1;
+}
+
+static int prepare_entry(struct jobs *j, struct job_entry *e,
+	const struct job *wanted, struct error *err)
+{
+	char name[RNG_NAME + 1];
+
+	job_copy(&e->job, wanted);
+	rng_name(name);
+	snprintf(e->job.id, sizeof(e->job.id), JOB_ID_PREFIX "%s", name);
+	e->job.status = JOB_VALIDATING;
+	e->job.created = jobs_now();
+	e->job.order = ++j->orders;
+	if (job_name_result(&e->job, err) < 0 ||
+		check_base(j, &e->job, err) < 0)
+		return -1;
+	return hold_files(j, e, err);
+}
+
+/* Under the ledger. */
+static int publish_entry(struct jobs *j, struct job_entry *e, struct error *err)
+{
+	char created[96], checking[96];
+	const struct job_note notes[] = { { "info", created, NULL, false },
+		{ "info", checking, NULL, false } };
+	int rc;
+
+	snprintf(created, sizeof(created), "Created fine-tuning job: %s",
+		e->job.id);
+	snprintf(checking, sizeof(checking), "Validating training file: %s",
+		e->job.training_file);
+	if (make_room(j, err) < 0 ||
+		store_record(j, &e->job, notes, 2, err) < 0)
+		return -1;
+	pthread_mutex_lock(&j->lock);
+	rc = add_entry(j, e, err);
+	pthread_mutex_unlock(&j->lock);
+	return rc;
+}
+
+int jobs_create(struct jobs *j, const struct job *wanted, struct job *job,
+	struct error *err)
+{
+	struct job_entry *e = entry_new(j);
+	int rc;
+
+	if (!e)
+		return error_set_memory(err, "job", sizeof(*e));
+	pthread_mutex_lock(&j->ledger);
+	rc = prepare_entry(j, e, wanted, err);
+	if (rc == 0)
+		rc = publish_entry(j, e, err);
+	if (rc == 0)
+		job_copy(job, &e->job);
+	else
+		release_files(j, e);
+	pthread_mutex_unlock(&j->ledger);
+	if (rc < 0)
+		entry_free(e);
+	else
+		jobs_changed(j);
+	return rc;
+}
+
+int jobs_get(struct jobs *j, const char *owner, const char *id, struct job *job,
+	struct error *err)
+{
+	struct job_entry *e;
+
+	pthread_mutex_lock(&j->lock);
+	e = find_owned(j, owner, id, err);
+	if (e)
+		job_copy(job, &e->job);
+	pthread_mutex_unlock(&j->lock);
+	return e ? 0 : -1;
+}
+
+/* Under the ledger. */
+static int ask(struct jobs *j, struct job_entry *e, enum job_verb verb,
+	struct error *err)
+{
+	static const char *const messages[JOB_VERBS] = {
+		[JOB_PAUSE] = "The job is paused",
+		[JOB_RESUME] = "The job is resumed",
+		[JOB_CANCEL] = "The job was cancelled",
+	};
+	const struct job_note note = { "info", messages[verb], NULL, false };
+	struct job next;
+	bool idle;
+
+	jobs_draft(j, e, &next);
+	if (job_move(&next, verb, jobs_now(), err) < 0) {
+		job_release(&next);
+		return -1;
+	}
+	if (jobs_commit(j, e, &next, &note, 1, err) < 0)
+		return -1;
+	pthread_mutex_lock(&j->lock);
+	if (verb != JOB_RESUME)
+		atomic_store(&e->stop, true);
+	else
+		e->turn = ++j->turns;
+	idle = !e->claimed && !e->at_work;
+	pthread_mutex_unlock(&j->lock);
+	/* Else its slice does that. */
+	if (verb == JOB_CANCEL && idle)
+		jobs_clean(j, e);
+	return 0;
+}
+
+int jobs_ask(struct jobs *j, const char *owner, const char *id,
+	enum job_verb verb, struct job *job, struct error *err)
+{
+	struct job_entry *e;
+	int rc = -1;
+
+	pthread_mutex_lock(&j->ledger);
+	pthread_mutex_lock(&j->lock);
+	e = find_owned(j, owner, id, err);
+	pthread_mutex_unlock(&j->lock);
+	if (e)
+		rc = ask(j, e, verb, err);
+	if (rc == 0)
+		jobs_draft(j, e, job);
+	pthread_mutex_unlock(&j->ledger);
+	return rc;
+}
+
+int jobs_list(struct jobs *j, const char *owner, const char *after,
+	size_t limit, jobs_filter *wants, void *arg, struct job *jobs,
+	size_t *n, bool *more, struct error *err)
+{
+	bool begun = !*after;
+
+	*n = 0;
+	*more = false;
+	pthread_mutex_lock(&j->lock);
+	for (size_t i = j->n; i-- > 0 && !*more;) {
+		const struct job *job = &j->entries[i]->job;
+
+		if (strcmp(job->owner, owner) != 0)
+			continue;
+		if (!begun) {
+			begun = !strcmp(job->id, after);
+			continue;
+		}
+		if (wants && !wants(arg, job))
+			continue;
+		*more = *n == limit;
+		if (!*more)
+			job_copy(&jobs[(*n)++], job);
+	}
+	pthread_mutex_unlock(&j->lock);
+	if (begun)
+		return 0;
+	return error_set_param(err, ERROR_NOT_FOUND, "after",
+		"after is '%.60s', which is none of the jobs", after);
+}
+
+/* --- opening and closing ------------------------------------------------ */
+
+struct loading {
+	struct jobs *jobs;
+	struct error *err;
+	int failed;
+};
+
+static int load_row(void *arg, const char *key, const void *value, size_t len,
+	int64_t expires)
+{
+	struct loading *l = arg;
+	struct job_entry *e = entry_new(l->jobs);
+	struct error err;
+
+	(void)expires;
+	if (!e || job_load(&e->job, value, len, &err) < 0) {
+		log_error("a job is left out", log_text("key", key));
+		free(e);
+		return 0;
+	}
+	l->failed = add_entry(l->jobs, e, l->err);
+	return l->failed;
+}
+
+static int by_order(const void *a, const void *b)
+{
+	const struct job_entry *x = *(struct job_entry *const *)a;
+	const struct job_entry *y = *(struct job_entry *const *)b;
+
+	return (x->job.order > y->job.order) - (x->job.order < y->job.order);
+}
+
+static int load_all(struct jobs *j, struct error *err)
+{
+	struct loading l = { .jobs = j, .err = err };
+
+	if (store_shared_list(j->o.store, KEY_PREFIX, "", SIZE_MAX, load_row,
+		    &l, err) < 0 ||
+		l.failed)
+		return -1;
+	qsort(j->entries, j->n, sizeof(struct job_entry *), by_order);
+	for (size_t i = 0; i < j->n; i++) {
+		struct job_entry *e = j->entries[i];
+
+		j->orders = e->job.order;
+		e->turn = ++j->turns;
+		/* It was published, but its job doesn't say so. */
+		if (e->job.status != JOB_SUCCEEDED)
+			remove_model(j, &e->job);
+		/* A file that is missing is said when it runs. */
+		if (!job_is_over(&e->job))
+			hold_files(j, e, NULL);
+	}
+	return 0;
+}
+
+static int make_directory(
+	char **path, const char *dir, const char *name, struct error *err)
+{
+	if (asprintf(path, "%s/%s", dir, name) < 0) {
+		*path = NULL;
+		return error_set_memory(err, "jobs", strlen(dir));
+	}
+	return file_make_directories(*path, 0700, err);
+}
+
+int jobs_open(
+	struct jobs **out, const struct jobs_options *o, struct error *err)
+{
+	struct jobs *j = calloc(1, sizeof(*j));
+
+	*out = NULL;
+	if (!j)
+		return error_set_memory(err, "jobs", sizeof(*j));
+	j->o = *o;
+	pthread_mutex_init(&j->ledger, NULL);
+	pthread_mutex_init(&j->lock, NULL);
+	if (make_directory(&j->work, o->dir, "work", err) < 0 ||
+		make_directory(&j->models, o->dir, "models", err) < 0 ||
+		jobs_metrics_open(j, err) < 0 || load_all(j, err) < 0) {
+		jobs_close(j);
+		return -1;
+	}
+	jobs_sweep(j);
+	*out = j;
+	return 0;
+}
+
+static void async_closed(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+void jobs_close(struct jobs *j)
+{
+	if (!j)
+		return;
+	if (j->async)
+		uv_close((uv_handle_t *)j->async, async_closed);
+	for (size_t i = 0; i < j->n; i++)
+		entry_free(j->entries[i]);
+	metrics_close(j->metrics);
+	free(j->entries);
+	free(j->work);
+	free(j->models);
+	pthread_mutex_destroy(&j->lock);
+	pthread_mutex_destroy(&j->ledger);
+	free(j);
+}

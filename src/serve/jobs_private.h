@@ -1,0 +1,99 @@
+/*
+ * What jobs*.c share. Two locks: `ledger` is held by whoever changes records,
+ * over the COMMIT; `lock`, taken inside it, guards the table and is held for
+ * moments only, so that the loop may take it.
+ */
+#ifndef SERVE_JOBS_PRIVATE_H
+#define SERVE_JOBS_PRIVATE_H
+
+#include "serve/jobs.h"
+
+#include "base/metrics.h"
+
+#include <limits.h>
+#include <pthread.h>
+
+/* Where a job's texts and base are; what its body borrows. */
+struct job_sources {
+	struct job job; /* as it was when it began: what doesn't change */
+	char dir[PATH_MAX], base[PATH_MAX];
+	char training[PATH_MAX], validation[PATH_MAX];
+	struct file_info files[2]; /* training, validation */
+	json_t *about;		   /* owned */
+};
+
+struct job_entry {
+	struct jobs *jobs;
+	struct job job; /* under the lock */
+	uv_work_t work;
+	atomic_bool stop; /* of its slice: polled at every step */
+	/* Loop thread, written under the lock: */
+	bool claimed;  /* it has one of the places of those that run */
+	bool at_work;  /* a slice is in the pool */
+	uint64_t turn; /* when its owner's job last began, or it was put back:
+			* a count */
+	/* The thread of its slice: */
+	struct finetune *body;	     /* NULL between runs */
+	struct job_sources *sources; /* owned; with the body */
+	double begun; /* seconds of training at the begin of its turn */
+	bool more;    /* what the slice says of the next */
+	bool held[2]; /* its files are held; under the ledger */
+};
+
+struct jobs {
+	struct jobs_options o;
+	char *work, *models; /* owned: directories */
+	pthread_mutex_t ledger, lock;
+	struct job_entry **entries; /* [n] owned, oldest first */
+	size_t n, cap;
+	uint64_t orders, turns;
+	unsigned n_at_work;
+	_Atomic unsigned n_running;
+	atomic_bool stopping;
+	uv_loop_t *loop;   /* NULL before jobs_start */
+	uv_async_t *async; /* owned; freed when closed */
+	struct metrics *metrics;
+};
+
+struct job_note {
+	const char *level; /* info, warn, error */
+	const char *message;
+	json_t *data;	 /* of metrics; owned by whoever commits; or NULL */
+	bool checkpoint; /* it is one, too */
+};
+
+/* jobs.c. Under the ledger: store the record, with notes as its new events,
+ * then show it. What is released is `next`. */
+int jobs_commit(struct jobs *j, struct job_entry *e, struct job *next,
+	const struct job_note *notes, size_t n_notes, struct error *err);
+/* A copy to change; under the ledger. */
+void jobs_draft(struct jobs *j, struct job_entry *e, struct job *next);
+void jobs_changed(struct jobs *j);
+int64_t jobs_now(void);
+/* Files are let go of and its directory removed; under the ledger. */
+void jobs_clean(struct jobs *j, struct job_entry *e);
+int jobs_model_path(
+	const struct jobs *j, const struct job *job, char *path, size_t size);
+
+/* jobs_sweep.c */
+void jobs_remove_work(const struct jobs *j, const char *id);
+void jobs_sweep(struct jobs *j);
+
+/* jobs_log.c */
+int jobs_log_changes(struct job *next, const struct job_note *notes, size_t n,
+	struct store_change *changes, size_t *n_changes, struct error *err);
+void jobs_log_free(struct store_change *changes, size_t n);
+int jobs_log_forget(struct jobs *j, const char *id, struct error *err);
+#define JOBS_NOTE_CHANGES 2 /* at most, of a note */
+
+/* jobs_run.c */
+void jobs_schedule(struct jobs *j);
+/* jobs_slice.c: on the pool; sets e->more. */
+void jobs_slice(struct job_entry *e);
+void jobs_close_body(struct job_entry *e);
+
+/* jobs_metrics.c */
+int jobs_metrics_open(struct jobs *j, struct error *err);
+void jobs_metrics_slice(struct jobs *j, double seconds, uint64_t tokens);
+
+#endif

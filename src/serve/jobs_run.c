@@ -1,0 +1,195 @@
+/*
+ * Who works next. On the loop, which also takes back what the pool is done
+ * with; it takes `lock` for moments, and never the ledger.
+ *
+ * A job that is claimed has one of max_running places, and a slice of it is in
+ * the pool or about to be; slices of several come in turn. Places go to owners
+ * in turn: first to those with fewer jobs that run, then to whose last turn is
+ * longest ago. One job at a time is validated, beside those that run.
+ */
+#include "serve/jobs_private.h"
+
+#include "base/log.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool wants_to_run(const struct job_entry *e)
+{
+	return !e->claimed && !e->at_work &&
+	       (e->job.status == JOB_QUEUED || e->job.status == JOB_RUNNING);
+}
+
+struct standing {
+	unsigned running; /* jobs of its owner */
+	uint64_t turn;	  /* of the one that began last */
+};
+
+static struct standing standing_of(const struct jobs *j, const char *owner)
+{
+	struct standing s = { 0 };
+
+	for (size_t i = 0; i < j->n; i++) {
+		const struct job_entry *e = j->entries[i];
+
+		if (!e->claimed || strcmp(e->job.owner, owner) != 0)
+			continue;
+		s.running++;
+		s.turn = e->turn > s.turn ? e->turn : s.turn;
+	}
+	return s;
+}
+
+/* Under the lock: the one whose turn it is, or NULL. */
+static struct job_entry *pick(const struct jobs *j)
+{
+	struct job_entry *best = NULL;
+	struct standing best_standing = { 0 };
+
+	for (size_t i = 0; i < j->n; i++) {
+		struct job_entry *e = j->entries[i];
+		struct standing s;
+
+		if (!wants_to_run(e))
+			continue;
+		if (e->job.status == JOB_RUNNING) /* before a restart */
+			return e;
+		if (best && !strcmp(best->job.owner, e->job.owner)) {
+			if (e->turn < best->turn)
+				best = e;
+			continue;
+		}
+		s = standing_of(j, e->job.owner);
+		if (best && (s.running > best_standing.running ||
+				    (s.running == best_standing.running &&
+					    e->turn > best->turn)))
+			continue;
+		best = e;
+		best_standing = s;
+	}
+	return best;
+}
+
+static void run(uv_work_t *work)
+{
+	jobs_slice(work->data);
+}
+
+static void after(uv_work_t *work, int status);
+
+static void post(struct jobs *j, struct job_entry *e)
+{
+	e->at_work = true;
+	j->n_at_work++;
+	uv_queue_work(j->loop, &e->work, run, after);
+}
+
+/* Under the lock, as wants_to_run is, so that no stop is missed. */
+static void begin(struct jobs *j, struct job_entry *e, bool claims)
+{
+	atomic_store(&e->stop, false);
+	if (claims) {
+		e->claimed = true;
+		e->turn = ++j->turns;
+		atomic_fetch_add(&j->n_running, 1);
+	}
+	post(j, e);
+}
+
+static struct job_entry *pick_validation(const struct jobs *j)
+{
+	struct job_entry *first = NULL;
+
+	for (size_t i = 0; i < j->n; i++) {
+		struct job_entry *e = j->entries[i];
+
+		if (e->at_work && !e->claimed)
+			return NULL;
+		if (!first && !e->at_work && !e->claimed &&
+			e->job.status == JOB_VALIDATING)
+			first = e;
+	}
+	return first;
+}
+
+void jobs_schedule(struct jobs *j)
+{
+	struct job_entry *e;
+
+	if (atomic_load(&j->stopping))
+		return;
+	pthread_mutex_lock(&j->lock);
+	while (atomic_load(&j->n_running) < j->o.max_running &&
+		(e = pick(j)) != NULL)
+		begin(j, e, true);
+	e = pick_validation(j);
+	if (e)
+		begin(j, e, false);
+	pthread_mutex_unlock(&j->lock);
+}
+
+/* A slice is done. */
+static void after(uv_work_t *work, int status)
+{
+	struct job_entry *e = work->data;
+	struct jobs *j = e->jobs;
+	bool ended;
+
+	(void)status;
+	pthread_mutex_lock(&j->lock);
+	e->at_work = false;
+	j->n_at_work--;
+	ended = e->claimed && !e->more;
+	if (ended) {
+		e->claimed = false;
+		atomic_fetch_sub(&j->n_running, 1);
+	} else if (e->claimed) {
+		post(j, e);
+	}
+	pthread_mutex_unlock(&j->lock);
+	if (ended)
+		malloc_trim(0);
+	jobs_schedule(j);
+}
+
+static void on_async(uv_async_t *async)
+{
+	jobs_schedule(async->data);
+}
+
+int jobs_start(struct jobs *j, uv_loop_t *loop, struct error *err)
+{
+	uv_async_t *async = malloc(sizeof(*async));
+
+	if (!async)
+		return error_set_memory(err, "jobs", sizeof(*async));
+	if (uv_async_init(loop, async, on_async) < 0) {
+		free(async);
+		return error_set_errno(err, "jobs: no descriptor");
+	}
+	async->data = j;
+	j->loop = loop;
+	j->async = async;
+	jobs_schedule(j);
+	return 0;
+}
+
+void jobs_stop(struct jobs *j)
+{
+	atomic_store(&j->stopping, true);
+	pthread_mutex_lock(&j->lock);
+	for (size_t i = 0; i < j->n; i++)
+		atomic_store(&j->entries[i]->stop, true);
+	pthread_mutex_unlock(&j->lock);
+}
+
+bool jobs_busy(const struct jobs *j)
+{
+	return j->n_at_work > 0;
+}
+
+unsigned jobs_running(const struct jobs *j)
+{
+	return atomic_load(&j->n_running);
+}
