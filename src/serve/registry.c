@@ -58,8 +58,7 @@ static int name_of(
 	if (len > suffix && !strcmp(base + len - suffix, SUFFIX))
 		len -= suffix;
 	if (!len || len > REGISTRY_NAME_MAX ||
-		strspn(base, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvw"
-			     "xyz0123456789._:-") < len)
+		strspn(base, REGISTRY_NAME_CHARACTERS) < len)
 		return error_set_param(err, ERROR_INVALID, "model",
 			"model %s: its name must be 1 to %d of A-Z a-z 0-9"
 			" . _ : -",
