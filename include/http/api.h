@@ -87,8 +87,10 @@ struct api_backend {
 	struct engine *engine;
 	struct registry *registry;
 	struct sessions *sessions;
-	struct files *files; /* or NULL, for the reason that follows */
-	struct jobs *jobs;   /* there when files are */
+	struct files *files;	 /* or NULL, for the reason that follows */
+	struct aliases *aliases; /* likewise */
+	const char *made_dir;	 /* of models that jobs made; likewise */
+	struct jobs *jobs;	 /* there when files are */
 	const struct error *jobs_fault;
 };
 void api_serve(struct api *a, const struct api_backend *backend);

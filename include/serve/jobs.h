@@ -25,6 +25,7 @@ struct jobs_options {
 	struct registry *registry;
 	unsigned max_running; /* that train at once; fewer than the threads of
 			       * the uv pool, of which one more validates */
+	int nice;	      /* of all threads that train */
 	size_t max;	      /* jobs kept; the oldest that are over go */
 	/* A job or its events changed: any thread, no lock is held. */
 	void (*changed)(void *arg);

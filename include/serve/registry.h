@@ -16,6 +16,11 @@
 
 #define REGISTRY_NAME_MAX 128 /* bytes, NUL not counted: [A-Za-z0-9._:-] */
 
+#define REGISTRY_NAME_CHARACTERS                                         \
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789" \
+	"._:-"
+bool registry_name_is_good(const char *name);
+
 struct registry;
 
 /* All fields are read-only, and the entry's own. */
@@ -101,7 +106,42 @@ size_t registry_count(struct registry *r);
 /* Hot swap: loads the file and then takes the place of an entry of the same
  * name; on failure the old one stays. Slow: not on the loop. */
 int registry_load(struct registry *r, const char *path, struct error *err);
-/* ERROR_NOT_FOUND, or ERROR_CONFLICT for the default while others remain. */
+/* ERROR_NOT_FOUND, or ERROR_CONFLICT for the default while others remain, and
+ * for what an alias leads to. Its memory is given back when the last reference
+ * goes; see engine_forget. */
 int registry_unload(struct registry *r, const char *name, struct error *err);
+/* The path of a model's file, whether or not it is loaded: the caller frees it.
+ * NULL: ERROR_NOT_FOUND with param `model`. Any thread. */
+char *registry_path(struct registry *r, const char *name, struct error *err);
+/* Its file is still the one that was loaded. Any thread. */
+bool registry_is_current(const struct registry_entry *e);
+/* As registry_unload (but it need not be loaded), and its file goes, too. */
+int registry_delete(struct registry *r, const char *name, struct error *err);
+
+/*
+ * Another name for a model, which registry_get takes wherever it takes a
+ * model's. Which model it leads to is looked up when work begins, so moving it
+ * is one step: what runs, and what is pinned, goes on with what it had. An
+ * alias goes before a model of the same name. One that is called
+ * REGISTRY_DEFAULT_ALIAS is the model of those that name none.
+ */
+struct registry_alias {
+	char name[REGISTRY_NAME_MAX + 1];
+	char model[REGISTRY_NAME_MAX + 1]; /* that is loaded, or was */
+	int64_t moved;			   /* Unix ms */
+};
+#define REGISTRY_DEFAULT_ALIAS "default"
+#define REGISTRY_ALIASES 1000 /* at most */
+
+/* Any thread. These remember nothing beyond the process: see aliases.h. */
+int registry_set_alias(struct registry *r, const struct registry_alias *alias,
+	struct error *err);
+void registry_drop_alias(struct registry *r, const char *name);
+/* ERROR_NOT_FOUND with param `alias`. */
+int registry_find_alias(struct registry *r, const char *name,
+	struct registry_alias *alias, struct error *err);
+/* Sorted by name; the caller frees the list. */
+int registry_list_aliases(struct registry *r, struct registry_alias **list,
+	size_t *n, struct error *err);
 
 #endif

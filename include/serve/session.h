@@ -179,6 +179,8 @@ void sessions_stats(struct sessions *s, struct sessions_stats *stats);
 struct session_options {
 	const char *id; /* or NULL: sess_ + 26 base32 digits, 128 random bits */
 	const struct registry_entry *model;
+	const char *model_name; /* that it was asked for by: an alias is kept as
+				 * one; or NULL */
 	uint64_t seed;
 	bool has_seed;	      /* else a fresh one */
 	int64_t ttl;	      /* -1 = the default */

@@ -90,6 +90,16 @@ static int open_files(
 	return files_open(&b->files, &o, err);
 }
 
+static int open_aliases(
+	struct backend *b, const struct config *c, struct error *err)
+{
+	if (asprintf(&b->made_dir, "%s/models", c->jobs_dir) < 0) {
+		b->made_dir = NULL;
+		return error_set_memory(err, "path", strlen(c->jobs_dir));
+	}
+	return aliases_open(&b->aliases, b->jobs_store, b->registry, err);
+}
+
 static int open_jobs_table(
 	struct backend *b, const struct config *c, void *api, struct error *err)
 {
@@ -108,6 +118,10 @@ static void close_jobs(struct backend *b)
 {
 	jobs_close(b->jobs);
 	b->jobs = NULL;
+	aliases_close(b->aliases);
+	b->aliases = NULL;
+	free(b->made_dir);
+	b->made_dir = NULL;
 	files_close(b->files);
 	b->files = NULL;
 	store_shared_close(b->jobs_store);
@@ -119,7 +133,7 @@ static void open_jobs(struct backend *b, const struct config *c, void *api)
 	struct error *err = &b->jobs_fault;
 
 	if (!open_jobs_store(b, c->jobs_dir, err) && !open_files(b, c, err) &&
-		!open_jobs_table(b, c, api, err)) {
+		!open_aliases(b, c, err) && !open_jobs_table(b, c, api, err)) {
 		err->code = ERROR_NONE;
 		return;
 	}

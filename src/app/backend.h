@@ -7,6 +7,7 @@
 
 #include "app/config.h"
 #include "math/kernels.h"
+#include "serve/aliases.h"
 #include "serve/files.h"
 #include "serve/jobs.h"
 #include "store/writer.h"
@@ -21,6 +22,8 @@ struct backend {
 	 * and jobs_fault says why it is not there. */
 	struct store_shared *jobs_store; /* keys file/ID and job/ID */
 	struct files *files;
+	struct aliases *aliases;
+	char *made_dir; /* owned; of models that jobs made */
 	struct jobs *jobs;
 	struct error jobs_fault; /* code ERROR_NONE: they are there */
 };

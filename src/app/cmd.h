@@ -26,5 +26,7 @@ int cmd_export(int argc, char **argv);
 int cmd_sessions(int argc, char **argv);
 int cmd_dictionary(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
+int cmd_files(int argc, char **argv);
+int cmd_jobs(int argc, char **argv);
 
 #endif

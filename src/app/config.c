@@ -357,6 +357,7 @@ void config_jobs(const struct config *c, struct jobs_options *o)
 		.dir = c->jobs_dir,
 		.max_running = config_jobs_running(c),
 		.max = c->values->jobs_max,
+		.nice = (int)c->values->jobs_nice,
 	};
 }
 

@@ -3,6 +3,7 @@
  * libraries behind it would cost every daemon 3 MB.
  */
 #include "app/http_client.h"
+#include "app/sse.h"
 
 #include <curl/curl.h>
 #include <dlfcn.h>
@@ -16,17 +17,25 @@
 
 #undef curl_easy_setopt
 #undef curl_easy_getinfo
-#define FUNCTIONS(F)          \
-	F(curl_easy_init)     \
-	F(curl_easy_cleanup)  \
-	F(curl_easy_setopt)   \
-	F(curl_easy_getinfo)  \
-	F(curl_easy_perform)  \
-	F(curl_easy_strerror) \
-	F(curl_easy_escape)   \
-	F(curl_free)          \
-	F(curl_slist_append)  \
-	F(curl_slist_free_all)
+#define FUNCTIONS(F)           \
+	F(curl_easy_init)      \
+	F(curl_easy_cleanup)   \
+	F(curl_easy_setopt)    \
+	F(curl_easy_getinfo)   \
+	F(curl_easy_perform)   \
+	F(curl_easy_strerror)  \
+	F(curl_easy_escape)    \
+	F(curl_free)           \
+	F(curl_slist_append)   \
+	F(curl_slist_free_all) \
+	F(curl_mime_init)      \
+	F(curl_mime_free)      \
+	F(curl_mime_addpart)   \
+	F(curl_mime_name)      \
+	F(curl_mime_data)      \
+	F(curl_mime_filename)  \
+	F(curl_mime_filedata)  \
+	F(curl_mime_data_cb)
 
 #define DECLARE(f) static __typeof__(f) *f##_;
 FUNCTIONS(DECLARE)
@@ -120,8 +129,9 @@ static int refused(long status, const struct buf *answer, struct error *err)
 	const char *code = json_string_value(json_object_get(why, "code"));
 
 	if (message && code)
-		error_set(err, ERROR_INVALID, "%s (%ld %s)", message, status,
-			code);
+		error_set(err,
+			status == 503 ? ERROR_UNAVAILABLE : ERROR_INVALID,
+			"%s (%ld %s)", message, status, code);
 	else
 		error_set(err, ERROR_INVALID,
 			"the answer is %ld, and not an error of unrolld's",
@@ -142,30 +152,30 @@ static int perform(struct http_client *c, struct buf *answer, struct error *err)
 	return status >= 200 && status < 300 ? 0 : refused(status, answer, err);
 }
 
-static struct curl_slist *headers(const struct http_request *r)
+/* `header`, of NAME: VALUE, may be NULL. */
+static struct curl_slist *headers(const char *header)
 {
 	const char *key = getenv("UNROLLD_API_KEY");
-	struct curl_slist *list = NULL;
-	char type[96], bearer[320];
+	struct curl_slist *list = curl_slist_append_(NULL, "Expect:");
+	char bearer[320];
 
-	if (r->type) {
-		snprintf(type, sizeof(type), "Content-Type: %s", r->type);
-		list = curl_slist_append_(list, type);
-	}
-	if (key && *key && strlen(key) < sizeof(bearer) - 32) {
+	if (list && header)
+		curl_slist_append_(list, header);
+	if (list && key && *key && strlen(key) < sizeof(bearer) - 32) {
 		snprintf(bearer, sizeof(bearer), "Authorization: Bearer %s",
 			key);
-		list = curl_slist_append_(list, bearer);
+		curl_slist_append_(list, bearer);
 	}
-	return curl_slist_append_(list, "Expect:");
+	return list;
 }
 
-int http_client_ask(struct http_client *c, const struct http_request *r,
-	struct buf *answer, struct error *err)
+/* The method and the body are set. */
+static int send_request(struct http_client *c, const char *path,
+	const char *header, struct buf *answer, struct error *err)
 {
-	size_t size = strlen(c->url) + strlen(r->path) + 1;
+	size_t size = strlen(c->url) + strlen(path) + 1;
+	struct curl_slist *list = headers(header);
 	char *url = malloc(size);
-	struct curl_slist *list = headers(r);
 	int result;
 
 	if (!url || !list) {
@@ -173,13 +183,25 @@ int http_client_ask(struct http_client *c, const struct http_request *r,
 		curl_slist_free_all_(list);
 		return error_set_memory(err, "request", size);
 	}
-	snprintf(url, size, "%s%s", c->url, r->path);
+	snprintf(url, size, "%s%s", c->url, path);
 	buf_clear(answer);
 	c->fault[0] = '\0';
 	curl_easy_setopt_(c->curl, CURLOPT_URL, url);
 	curl_easy_setopt_(c->curl, CURLOPT_HTTPHEADER, list);
+	result = perform(c, answer, err);
+	curl_slist_free_all_(list);
+	free(url);
+	return result;
+}
+
+int http_client_ask(struct http_client *c, const struct http_request *r,
+	struct buf *answer, struct error *err)
+{
+	char type[96];
+
 	curl_easy_setopt_(c->curl, CURLOPT_WRITEDATA, answer);
 	if (r->type) {
+		snprintf(type, sizeof(type), "Content-Type: %s", r->type);
 		curl_easy_setopt_(c->curl, CURLOPT_POSTFIELDSIZE_LARGE,
 			(curl_off_t)r->len);
 		curl_easy_setopt_(c->curl, CURLOPT_POSTFIELDS, r->body);
@@ -187,10 +209,7 @@ int http_client_ask(struct http_client *c, const struct http_request *r,
 		curl_easy_setopt_(c->curl, CURLOPT_HTTPGET, 1L);
 	}
 	curl_easy_setopt_(c->curl, CURLOPT_CUSTOMREQUEST, r->method);
-	result = perform(c, answer, err);
-	curl_slist_free_all_(list);
-	free(url);
-	return result;
+	return send_request(c, r->path, r->type ? type : NULL, answer, err);
 }
 
 static int parse(const struct buf *answer, json_t **json, struct error *err)
@@ -202,6 +221,142 @@ static int parse(const struct buf *answer, json_t **json, struct error *err)
 	return *json ? 0
 		     : error_set(err, ERROR_CORRUPT,
 			       "the answer is not JSON: %s", why.text);
+}
+
+/* --- uploads ---------------------------------------------------------- */
+
+static size_t read_input(char *out, size_t size, size_t n, void *file)
+{
+	return fread(out, size, n, file);
+}
+
+/* What is read as it is sent: a file of any length, or standard input. */
+static int add_file(curl_mime *form, const struct http_upload *u)
+{
+	curl_mimepart *part = curl_mime_addpart_(form);
+	bool standard = !strcmp(u->file, "-");
+
+	if (curl_mime_name_(part, "file") != CURLE_OK)
+		return -1;
+	if (standard && curl_mime_data_cb_(part, -1, read_input, NULL, NULL,
+				stdin) != CURLE_OK)
+		return -1;
+	if (!standard && curl_mime_filedata_(part, u->file) != CURLE_OK)
+		return -1;
+	if (!u->name && !standard)
+		return 0;
+	return curl_mime_filename_(part, u->name ? u->name : "stdin") ==
+			       CURLE_OK
+		       ? 0
+		       : -1;
+}
+
+/* Small fields first, so that the daemon knows them when the file comes. */
+static int fill_form(curl_mime *form, const struct http_upload *u)
+{
+	for (size_t i = 0; i < u->n_fields; i++) {
+		curl_mimepart *part;
+
+		if (!u->fields[i].value)
+			continue;
+		part = curl_mime_addpart_(form);
+		if (curl_mime_name_(part, u->fields[i].name) != CURLE_OK ||
+			curl_mime_data_(part, u->fields[i].value,
+				CURL_ZERO_TERMINATED) != CURLE_OK)
+			return -1;
+	}
+	return add_file(form, u);
+}
+
+int http_client_upload(struct http_client *c, const struct http_upload *u,
+	json_t **answer, struct error *err)
+{
+	curl_mime *form = curl_mime_init_(c->curl);
+	struct buf bytes;
+	int result;
+
+	if (!form || fill_form(form, u) < 0) {
+		curl_mime_free_(form);
+		return error_set_errno(err, "cannot read");
+	}
+	buf_init(&bytes, MAX_ANSWER);
+	curl_easy_setopt_(c->curl, CURLOPT_WRITEDATA, &bytes);
+	curl_easy_setopt_(c->curl, CURLOPT_CUSTOMREQUEST, NULL);
+	curl_easy_setopt_(c->curl, CURLOPT_MIMEPOST, form);
+	result = send_request(c, u->path, NULL, &bytes, err);
+	if (!result)
+		result = parse(&bytes, answer, err);
+	curl_easy_setopt_(c->curl, CURLOPT_MIMEPOST, NULL);
+	curl_mime_free_(form);
+	buf_release(&bytes);
+	return result;
+}
+
+/* --- events ----------------------------------------------------------- */
+
+struct following {
+	CURL *curl;
+	struct sse parser;
+	const struct http_events *e;
+	struct buf refusal;
+	int ended; /* by the caller (> 0), or by what can't be read (< 0) */
+};
+
+/* What is no success is an error to be read, not events. */
+static size_t take_events(char *bytes, size_t size, size_t n, void *arg)
+{
+	struct following *f = arg;
+	long status = 0;
+
+	curl_easy_getinfo_(f->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status < 200 || status >= 300)
+		return take(bytes, size, n, &f->refusal);
+	f->ended = sse_feed(&f->parser, bytes, size * n);
+	return f->ended ? 0 : size * n;
+}
+
+static int on_tick(
+	void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+	struct following *f = arg;
+
+	(void)a;
+	(void)b;
+	(void)c;
+	(void)d;
+	f->e->tick(f->e->arg);
+	return 0;
+}
+
+int http_client_follow(
+	struct http_client *c, const struct http_events *e, struct error *err)
+{
+	struct following f = { .curl = c->curl, .e = e };
+	CURL *h = c->curl;
+	char last[96];
+	int result;
+
+	sse_init(&f.parser, e->event, e->arg);
+	buf_init(&f.refusal, MAX_ANSWER);
+	snprintf(last, sizeof(last), "Last-Event-ID: %s", e->after);
+	curl_easy_setopt_(h, CURLOPT_HTTPGET, 1L);
+	curl_easy_setopt_(h, CURLOPT_CUSTOMREQUEST, NULL);
+	curl_easy_setopt_(h, CURLOPT_WRITEFUNCTION, take_events);
+	curl_easy_setopt_(h, CURLOPT_WRITEDATA, &f);
+	curl_easy_setopt_(h, CURLOPT_XFERINFOFUNCTION, on_tick);
+	curl_easy_setopt_(h, CURLOPT_XFERINFODATA, &f);
+	curl_easy_setopt_(h, CURLOPT_NOPROGRESS, 0L);
+	result = send_request(
+		c, e->path, *e->after ? last : NULL, &f.refusal, err);
+	curl_easy_setopt_(h, CURLOPT_NOPROGRESS, 1L);
+	curl_easy_setopt_(h, CURLOPT_WRITEFUNCTION, take);
+	sse_release(&f.parser);
+	buf_release(&f.refusal);
+	if (f.ended < 0)
+		return error_set(err, ERROR_CORRUPT,
+			"%s: an event is longer than %u bytes", e->path,
+			SSE_EVENT_MAX);
+	return f.ended ? 0 : result;
 }
 
 int http_client_json(struct http_client *c, const char *method,

@@ -22,13 +22,42 @@ struct http_request {
 };
 
 /* The answer's body replaces what *answer holds. What the daemon refuses is an
- * error with its message; ERROR_UNAVAILABLE: it can't be reached. */
+ * error with its message; ERROR_UNAVAILABLE: it can't be reached, or is not
+ * ready (503). */
 int http_client_ask(struct http_client *c, const struct http_request *r,
 	struct buf *answer, struct error *err);
 /* A body of JSON, or none (NULL; stolen), and an answer in JSON, the caller's
  * to release. */
 int http_client_json(struct http_client *c, const char *method,
 	const char *path, json_t *body, json_t **answer, struct error *err);
+
+/* A file sent as multipart/form-data, read as it is sent: any length. */
+struct http_upload {
+	const char *path; /* of the request */
+	const char *file; /* on disk, or "-": standard input */
+	const char *name; /* that it gets; NULL: its own */
+	const struct http_field {
+		const char *name, *value; /* value NULL: left out */
+	} * fields;			  /* [n_fields] */
+	size_t n_fields;
+};
+int http_client_upload(struct http_client *c, const struct http_upload *u,
+	json_t **answer, struct error *err);
+
+/* Server-sent events until their stream ends. */
+struct http_events {
+	const char *path;
+	const char *after; /* the id of the last that is known, or "" */
+	/* Nonzero: no more of them. */
+	int (*event)(void *arg, const char *id, const char *data);
+	/* About once a second, also while nothing comes. */
+	void (*tick)(void *arg);
+	void *arg;
+};
+/* 0 when the stream ended, or event said so. ERROR_UNAVAILABLE: the daemon
+ * can't be reached, or went away. */
+int http_client_follow(
+	struct http_client *c, const struct http_events *e, struct error *err);
 
 /* PREFIX with the text percent-encoded behind it, then SUFFIX, malloc'ed; NULL
  * when memory ran out. */

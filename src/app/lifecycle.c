@@ -209,6 +209,8 @@ static void loaded(struct worker_job *job)
 				  .registry = d->backend.registry,
 				  .sessions = d->backend.sessions,
 				  .files = d->backend.files,
+				  .aliases = d->backend.aliases,
+				  .made_dir = d->backend.made_dir,
 				  .jobs = d->backend.jobs,
 				  .jobs_fault = &d->backend.jobs_fault,
 			  });

@@ -34,6 +34,8 @@ static const struct command commands[] = {
 	{ "export", cmd_export, "write a model's weights for PyTorch" },
 	{ "sessions", cmd_sessions, "look after a daemon's sessions" },
 	{ "dictionary", cmd_dictionary, "build the jieba tokenizer's words" },
+	{ "files", cmd_files, "look after a daemon's texts to learn from" },
+	{ "jobs", cmd_jobs, "have a daemon fine-tune a model" },
 	{ "bench", cmd_bench, "measure how fast a model steps here" },
 	{ "version", cmd_version, "print the version and what it runs on" },
 	{ "help", cmd_help, "explain a command" },

@@ -2,7 +2,7 @@
 
 #include "app/cmd.h"
 #include "app/command_line.h"
-#include "app/http_client.h"
+#include "app/remote.h"
 #include "app/sessions_print.h"
 #include "base/file.h"
 
@@ -11,30 +11,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_URL "http://127.0.0.1:8080"
 #define SESSIONS "/v1/sessions"
 #define PAGE 1000u
 #define MAX_BLOB (64u << 20)
 
 /* Options of all actions; each has rows for its own. */
 struct values {
-	bool help, json, replace, remove;
-	char *url, *model, *prefix, *after, *id, *snapshot, *seed, *output;
+	struct remote_values remote;
+	bool replace, remove;
+	char *model, *prefix, *after, *id, *snapshot, *seed, *output;
 	uint64_t limit, n, position;
 };
 
 #define AT(field) offsetof(struct values, field)
-#define COMMON                                                               \
-	{ "help", OPTION_BOOL, AT(help), "no", .help = "show this and stop", \
-		.letter = 'h' },                                             \
-		{ "json", OPTION_BOOL, AT(json), "no",                       \
-			.help = "print JSON, one object a line" },           \
-	{                                                                    \
-		"url", OPTION_STRING, AT(url),                               \
-			.help = "the daemon's; else $UNROLLD_URL, "          \
-				"else " DEFAULT_URL,                         \
-			.argument = "URL"                                    \
-	}
 #define NO_POSITION UINT64_MAX
 #define POSITION(text)                                                         \
 	{                                                                      \
@@ -42,41 +31,22 @@ struct values {
 			.help = (text), .argument = "N"                        \
 	}
 
-static int open_client(
-	struct http_client **c, const struct values *v, struct error *err)
-{
-	const char *url = v->url ? v->url : getenv("UNROLLD_URL");
-
-	return http_client_open(c, url && *url ? url : DEFAULT_URL, err);
-}
-
 /* Ask, then show the session that is the answer. */
 static int ask_one(const struct values *v, const char *method, const char *id,
 	const char *suffix, json_t *body, struct error *err)
 {
-	struct http_client *c;
-	json_t *answer = NULL;
-	int result = -1;
-	char *path;
+	json_t *answer, *data;
 
-	if (open_client(&c, v, err) < 0) {
-		json_decref(body);
+	if (remote_ask(&v->remote, method, SESSIONS "/", id, suffix, body,
+		    &answer, err) < 0)
 		return -1;
-	}
-	path = http_client_path(c, SESSIONS "/", id, suffix);
-	if (path)
-		result = http_client_json(c, method, path, body, &answer, err);
+	data = json_object_get(answer, "data");
+	if (data)
+		sessions_print_list(data, v->remote.json, true);
 	else
-		error_set_memory(err, "path", strlen(id));
-	if (!result && json_object_get(answer, "data"))
-		sessions_print_list(
-			json_object_get(answer, "data"), v->json, true);
-	else if (!result)
-		sessions_print(answer, v->json);
+		remote_print(answer, v->remote.json);
 	json_decref(answer);
-	free(path);
-	http_client_close(c);
-	return result;
+	return 0;
 }
 
 static int no_check(
@@ -160,12 +130,12 @@ static int list_pages(
 			return -1;
 		}
 		sessions_print_list(
-			json_object_get(page, "data"), v->json, head);
+			json_object_get(page, "data"), v->remote.json, head);
 		head = false;
 		left -= json_array_size(json_object_get(page, "data"));
 		more = json_is_true(json_object_get(page, "has_more"));
 		free(after);
-		after = strdup(sessions_text(page, "next"));
+		after = strdup(remote_text(page, "next"));
 		json_decref(page);
 	}
 	free(after);
@@ -178,7 +148,7 @@ static int run_list(const struct options *table, const void *values,
 	struct http_client *c;
 	int result;
 
-	if (open_client(&c, values, err) < 0)
+	if (remote_open(&c, values, err) < 0)
 		return -1;
 	result = list_pages(c, values, err);
 	http_client_close(c);
@@ -186,7 +156,7 @@ static int run_list(const struct options *table, const void *values,
 }
 
 static const struct option list_rows[] = {
-	COMMON,
+	REMOTE_ROWS,
 	{ "limit", OPTION_UINT, AT(limit), "0",
 		.help = "list so many at most; 0 is all" },
 	{ "model", OPTION_STRING, AT(model), .help = "of this model",
@@ -205,7 +175,7 @@ static int run_show(const struct options *table, const void *values,
 	return ask_one(values, "GET", args->items[0], "", NULL, err);
 }
 
-static const struct option show_rows[] = { COMMON };
+static const struct option show_rows[] = { REMOTE_ROWS };
 
 static int run_fork(const struct options *table, const void *values,
 	const struct option_list *args, struct error *err)
@@ -222,7 +192,7 @@ static int run_fork(const struct options *table, const void *values,
 }
 
 static const struct option fork_rows[] = {
-	COMMON,
+	REMOTE_ROWS,
 	{ "n", OPTION_UINT, AT(n), "1", "1", "10000", .help = "children",
 		.letter = 'n' },
 	{ "prefix", OPTION_STRING, AT(prefix),
@@ -236,24 +206,15 @@ static const struct option fork_rows[] = {
 	POSITION("fork the state at this position"),
 };
 
+static int rm_one(const void *values, const char *id, struct error *err)
+{
+	return ask_one(values, "DELETE", id, "", NULL, err);
+}
+
 static int run_rm(const struct options *table, const void *values,
 	const struct option_list *args, struct error *err)
 {
-	int result = 0;
-
-	for (size_t i = 0; i < args->n; i++) {
-		struct error why;
-
-		if (ask_one(values, "DELETE", args->items[i], "", NULL, &why) ==
-			0)
-			continue;
-		if (result < 0) /* the last one is printed by the caller */
-			fprintf(stderr, "unrolld sessions rm: %s\n",
-				err->message);
-		*err = why;
-		result = -1;
-	}
-	return result;
+	return remote_each(args, "sessions rm", rm_one, values, err);
 }
 
 /* --- snapshot, rewind ------------------------------------------------- */
@@ -290,7 +251,7 @@ static int run_snapshot(const struct options *table, const void *values,
 }
 
 static const struct option snapshot_rows[] = {
-	COMMON,
+	REMOTE_ROWS,
 	{ "replace", OPTION_BOOL, AT(replace), "no",
 		.help = "take the place of one of that name" },
 	{ "delete", OPTION_BOOL, AT(remove), "no", .help = "delete it" },
@@ -322,7 +283,7 @@ static int run_rewind(const struct options *table, const void *values,
 }
 
 static const struct option rewind_rows[] = {
-	COMMON,
+	REMOTE_ROWS,
 	{ "snapshot", OPTION_STRING, AT(snapshot), .help = "to this snapshot",
 		.argument = "NAME" },
 	POSITION("to this position: one of the session's boundaries, or 0"),
@@ -385,7 +346,7 @@ static int run_export(const struct options *table, const void *values,
 	if (!v->output && strchr(id, '/'))
 		return error_set(err, ERROR_INVALID,
 			"'%.64s' can't be a session's id", id);
-	if (open_client(&c, v, err) < 0)
+	if (remote_open(&c, &v->remote, err) < 0)
 		return -1;
 	result = export_to(c, id, v->output ? v->output : name, err);
 	http_client_close(c);
@@ -393,7 +354,7 @@ static int run_export(const struct options *table, const void *values,
 }
 
 static const struct option export_rows[] = {
-	COMMON,
+	REMOTE_ROWS,
 	{ "output", OPTION_STRING, AT(output),
 		.help = "the file; else ID.session; - is standard output",
 		.argument = "FILE", .letter = 'o' },
@@ -433,7 +394,7 @@ static int import_from(struct http_client *c, const struct values *v,
 	}
 	json = result ? NULL : json_loadb(answer.data, answer.len, 0, NULL);
 	if (json)
-		sessions_print(json, v->json);
+		remote_print(json, v->remote.json);
 	json_decref(json);
 	buf_release(&answer);
 	free(blob);
@@ -447,7 +408,7 @@ static int run_import(const struct options *table, const void *values,
 	struct http_client *c;
 	int result;
 
-	if (open_client(&c, values, err) < 0)
+	if (remote_open(&c, values, err) < 0)
 		return -1;
 	result = import_from(c, values, args->items[0], err);
 	http_client_close(c);
@@ -462,7 +423,7 @@ static int import_check(
 }
 
 static const struct option import_rows[] = {
-	COMMON,
+	REMOTE_ROWS,
 	{ "id", OPTION_STRING, AT(id), .help = "its id; else the one it had",
 		.argument = "ID" },
 };
@@ -482,7 +443,7 @@ static const struct option import_rows[] = {
 				.rows = table,                               \
 				.n_rows = sizeof(table) / sizeof(table[0]),  \
 				.values = &v,                                \
-				.help = &v.help,                             \
+				.help = &v.remote.help,                      \
 				.check = check_,                             \
 				.run = run_##action },                       \
 			argc, argv);                                         \

@@ -1,4 +1,5 @@
 #include "app/train_progress.h"
+#include "app/progress_bar.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -11,7 +12,6 @@
 
 #define BAR_SECONDS 0.2
 #define LINE_SECONDS 5.0
-#define BAR_WIDTH 20
 
 static double now(void)
 {
@@ -78,16 +78,6 @@ static double rate(struct train_progress_view *v,
 	return (double)(r->tokens - v->rate_tokens) / seconds;
 }
 
-static void duration(char *out, size_t size, double seconds)
-{
-	unsigned long s = seconds > 0 ? (unsigned long)(seconds + 0.5) : 0;
-
-	if (s >= 3600)
-		snprintf(out, size, "%luh%02lum", s / 3600, s / 60 % 60);
-	else
-		snprintf(out, size, "%lum%02lus", s / 60, s % 60);
-}
-
 /* Time left by the whole run's rate so far. */
 static void eta(const struct train_progress_view *v,
 	const struct trainer_report *r, double at, char *out, size_t size)
@@ -98,7 +88,7 @@ static void eta(const struct train_progress_view *v,
 	if (!v->last_step || done <= 0)
 		snprintf(out, size, "-");
 	else
-		duration(out, size,
+		progress_duration(out, size,
 			(double)(v->last_step - r->step) * per_step *
 				(at - v->started) / done);
 }
@@ -106,13 +96,10 @@ static void eta(const struct train_progress_view *v,
 static void draw(struct train_progress_view *v, const struct trainer_report *r,
 	double at)
 {
-	char left[32], validation[32] = "", bar[BAR_WIDTH + 1];
+	char left[32], validation[32] = "", bar[PROGRESS_BAR_WIDTH + 1];
 	double part = v->last_step ? (double)r->step / (double)v->last_step : 0;
-	size_t full = (size_t)(part * BAR_WIDTH);
 
-	memset(bar, '.', BAR_WIDTH);
-	memset(bar, '#', full < BAR_WIDTH ? full : BAR_WIDTH);
-	bar[BAR_WIDTH] = '\0';
+	progress_bar(bar, part);
 	eta(v, r, at, left, sizeof(left));
 	if (!isnan(v->validation))
 		snprintf(validation, sizeof(validation), " val %.4f",

@@ -71,8 +71,8 @@ struct api {
 /* One table of rows per routes_*.c. */
 extern const struct route_table routes_sample, routes_streams, routes_sessions,
 	routes_session_fork, routes_session_branch, routes_session_move,
-	routes_models, routes_tokenize, routes_score, routes_files,
-	routes_fine_tuning, routes_status;
+	routes_models, routes_tokenize, routes_score, routes_aliases,
+	routes_files, routes_fine_tuning, routes_status;
 
 /* False when the request was refused, with the reason: loading or draining. */
 bool api_admit(struct api *a, struct exchange *x);
@@ -98,6 +98,7 @@ enum measure {
 	MEASURE_FIRST_TOKEN_SECONDS,
 	MEASURE_TOKEN_SECONDS,
 	MEASURE_GENERATION_SECONDS,
+	MEASURE_FRAME_SECONDS,
 	MEASURE_GENERATIONS_ACTIVE,
 	MEASURE_QUEUED,
 	MEASURE_WAITING,
@@ -128,6 +129,9 @@ enum measure {
 };
 int measures_open(struct api *a, struct error *err);
 void measures_exchange(struct api *a, const struct exchange *x);
+/* A stream's frame is written; *last is when the one before was (uv_hrtime), 0
+ * for the first. */
+void measures_frame(struct api *a, uint64_t *last);
 /* Bring gauges and the engine's counters up to date, then render. */
 int measures_render(struct api *a, struct buf *out);
 

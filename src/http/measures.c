@@ -41,6 +41,11 @@ static const struct metric template[] = {
 		METRIC_HISTOGRAM,
 		"From a generation's submission to its end, commit included",
 		BOUNDS },
+	[MEASURE_FRAME_SECONDS] = { "unrolld_stream_frame_seconds",
+		METRIC_HISTOGRAM,
+		"Between two frames of a stream, while a fine-tuning job "
+		"trains or not",
+		{ { "training", "no|yes" } }, BOUNDS },
 	[MEASURE_GENERATIONS_ACTIVE] = { "unrolld_generations_active",
 		METRIC_GAUGE, "Generations submitted and not ended" },
 	[MEASURE_QUEUED] = { "unrolld_generations_queued", METRIC_GAUGE,
@@ -197,6 +202,17 @@ void measures_exchange(struct api *a, const struct exchange *x)
 		metrics_series(m, MEASURE_REQUEST_SECONDS, route, 0),
 		exchange_elapsed(x));
 	metrics_add(m, MEASURE_BYTES_SENT, 0, (double)exchange_bytes_sent(x));
+}
+
+void measures_frame(struct api *a, uint64_t *last)
+{
+	const uint64_t now = uv_hrtime();
+	const bool training = a->backend.jobs && jobs_running(a->backend.jobs);
+
+	if (*last)
+		metrics_observe(a->metrics, MEASURE_FRAME_SECONDS, training,
+			(double)(now - *last) * 1e-9);
+	*last = now;
 }
 
 static double resident_bytes(void)

@@ -1,7 +1,9 @@
-#include "http/api_internal.h"
+#include "http/call.h"
 #include "http/reply.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static json_t *describe(const struct registry_entry *e)
 {
@@ -79,6 +81,114 @@ static void get(
 	registry_unref(e);
 }
 
+/* --- loading and unloading: a worker's work --------------------------- */
+
+/* The model that a name leads to, whether or not it is loaded. */
+static void real_name(struct call *c, char name[REGISTRY_NAME_MAX + 1])
+{
+	const char *asked = c->params.value[0];
+	struct registry_alias alias;
+
+	if (registry_find_alias(
+		    c->api->backend.registry, asked, &alias, NULL) == 0)
+		asked = alias.model;
+	snprintf(name, REGISTRY_NAME_MAX + 1, "%s", asked);
+}
+
+/* Read its file, unless it is loaded already and still the same. */
+static int load_file(struct registry *r, const char *name, struct error *err)
+{
+	struct registry_entry *e = registry_get(r, name, NULL);
+	bool current = e && registry_is_current(e);
+	char *path;
+	int loaded;
+
+	registry_unref(e);
+	if (current)
+		return 0;
+	path = registry_path(r, name, err);
+	if (!path)
+		return -1;
+	loaded = registry_load(r, path, err);
+	free(path);
+	return loaded;
+}
+
+static void work_load(struct call *c)
+{
+	struct registry *r = c->api->backend.registry;
+	char name[REGISTRY_NAME_MAX + 1];
+	struct registry_entry *e = NULL;
+
+	real_name(c, name);
+	if (!load_file(r, name, &c->err))
+		e = registry_get(r, name, &c->err);
+	if (e)
+		c->answer = describe(e);
+	registry_unref(e);
+	call_done(c);
+}
+
+static void work_unload(struct call *c)
+{
+	const char *name = c->params.value[0];
+
+	if (!registry_unload(c->api->backend.registry, name, &c->err)) {
+		engine_forget(c->api->backend.engine);
+		c->answer = json_pack("{s:s, s:s, s:b}", "id", name, "object",
+			"model", "loaded", 0);
+	}
+	call_done(c);
+}
+
+/* Others are the administrator's, who put them there. */
+static int check_made(struct call *c, const char *name)
+{
+	const char *dir = c->api->backend.made_dir;
+	char *path = registry_path(c->api->backend.registry, name, &c->err);
+	size_t n = dir ? strlen(dir) : 0;
+	bool made;
+
+	if (!path)
+		return -1;
+	made = n && !strncmp(path, dir, n) && path[n] == '/';
+	free(path);
+	if (made)
+		return 0;
+	return error_set(&c->err, ERROR_CONFLICT,
+		"model '%s' was not made by a fine-tuning job: its file is "
+		"not deleted from here, but it can be unloaded",
+		name);
+}
+
+static void work_delete(struct call *c)
+{
+	const char *name = c->params.value[0];
+
+	if (!check_made(c, name) &&
+		!registry_delete(c->api->backend.registry, name, &c->err)) {
+		engine_forget(c->api->backend.engine);
+		c->answer = json_pack("{s:s, s:s, s:b}", "id", name, "object",
+			"model", "deleted", 1);
+	}
+	call_done(c);
+}
+
+static void load(void *ctx, struct exchange *x, const struct route_params *p)
+{
+	call_start(ctx, x, p, work_load);
+}
+
+static void unload(void *ctx, struct exchange *x, const struct route_params *p)
+{
+	call_start(ctx, x, p, work_unload);
+}
+
+static void delete (void *ctx, struct exchange *x, const struct route_params *p)
+{
+	call_start(ctx, x, p, work_delete);
+}
+
 static const struct route rows[] = {
 	{ .method = "GET",
 		.path = "/v1/models",
@@ -95,6 +205,29 @@ static const struct route rows[] = {
 		.summary = "Describe a model",
 		.status = 200,
 		.schema = "Model",
+		.answer = "application/json" },
+	{ .method = "DELETE",
+		.path = "/v1/models/{model}",
+		.scope = ROUTE_SAMPLE,
+		.handle = delete,
+		.summary = "Delete a model that a fine-tuning job made",
+		.status = 200,
+		.answer = "application/json" },
+	{ .method = "POST",
+		.path = "/v1/models/{model}/load",
+		.scope = ROUTE_SAMPLE,
+		.handle = load,
+		.summary = "Load a model, or its file again if that changed: "
+			   "what runs goes on with the old one",
+		.status = 200,
+		.answer = "application/json" },
+	{ .method = "POST",
+		.path = "/v1/models/{model}/unload",
+		.scope = ROUTE_SAMPLE,
+		.handle = unload,
+		.summary = "Unload a model; its memory is free when what runs "
+			   "has ended",
+		.status = 200,
 		.answer = "application/json" },
 };
 

@@ -86,6 +86,7 @@ static void create_session(
 	struct call *c, const struct create *p, uint64_t given)
 {
 	struct session_options o = { .id = p->id,
+		.model_name = p->model,
 		.seed = p->seed,
 		.has_seed = given >> CREATE_SEED & 1,
 		.ttl = given >> CREATE_TTL & 1 ? (int64_t)(p->ttl * 1e3) : -1,

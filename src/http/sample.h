@@ -163,6 +163,7 @@ struct sample {
 	bool told_id;			   /* in a frame */
 	bool told_first;		   /* the first token was seen */
 	uint64_t last_write;		   /* loop time, ms */
+	uint64_t frame_at;		   /* uv_hrtime of the last frame */
 	uint64_t stream_tokens; /* of all choices, in frames written */
 	uint64_t stream_bytes;	/* of all that was written */
 	struct buf marks;	/* struct sample_mark: frames not yet sent */

@@ -277,6 +277,7 @@ int sample_flush(struct sample *s)
 	if (written < 0)
 		return -1;
 	sample_sent(s);
+	measures_frame(s->api, &s->frame_at);
 	return s->x ? mark(s) : 0;
 }
 

@@ -15,6 +15,7 @@
 #define TELL_S 5.0     /* … or so often, where it is slow … */
 #define TELL_MIN_S 0.3 /* … and seldomer where it is fast */
 #define MESSAGE 512
+#define DIVERGED 10.0 /* times the loss of chance */
 
 static char *path_in(const char *dir, const char *name)
 {
@@ -195,6 +196,21 @@ static void end_in_time(struct finetune *f)
 	r->last_step = r->step;
 }
 
+/* A model that knows nothing loses ln V; one that diverges need not come to a
+ * NaN. */
+static int check_loss(const struct finetune *f, struct error *err)
+{
+	const struct finetune_report *r = &f->report;
+	const double chance = log((double)f->model.parameters.arch.vocab);
+
+	if (r->loss <= DIVERGED * fmax(chance, 1))
+		return 0;
+	return error_set_param(err, ERROR_DIVERGED, "learning_rate",
+		"loss is %.4g at step %llu, of which %.4g is chance: training "
+		"diverged; a smaller learning_rate or clip may help",
+		r->loss, (unsigned long long)r->step, chance);
+}
+
 static int train(struct finetune *f, struct error *err)
 {
 	struct finetune_report *r = &f->report;
@@ -208,6 +224,8 @@ static int train(struct finetune *f, struct error *err)
 	r->loss = at.loss;
 	r->smooth_loss = at.smooth_loss;
 	r->learning_rate = at.learning_rate;
+	if (check_loss(f, err) < 0)
+		return -1;
 	end_in_time(f);
 	if (is_due(f)) {
 		f->phase = FINETUNE_CHECKING;

@@ -290,6 +290,7 @@ static int publish_entry(struct jobs *j, struct job_entry *e, struct error *err)
 		store_record(j, &e->job, notes, 2, err) < 0)
 		return -1;
 	pthread_mutex_lock(&j->lock);
+	e->queued = ++j->turns;
 	rc = add_entry(j, e, err);
 	pthread_mutex_unlock(&j->lock);
 	return rc;
@@ -356,7 +357,7 @@ static int ask(struct jobs *j, struct job_entry *e, enum job_verb verb,
 	if (verb != JOB_RESUME)
 		atomic_store(&e->stop, true);
 	else
-		e->turn = ++j->turns;
+		e->queued = ++j->turns;
 	idle = !e->claimed && !e->at_work;
 	pthread_mutex_unlock(&j->lock);
 	/* Else its slice does that. */
@@ -455,12 +456,13 @@ static int load_all(struct jobs *j, struct error *err)
 		    &l, err) < 0 ||
 		l.failed)
 		return -1;
-	qsort(j->entries, j->n, sizeof(struct job_entry *), by_order);
+	if (j->n)
+		qsort(j->entries, j->n, sizeof(struct job_entry *), by_order);
 	for (size_t i = 0; i < j->n; i++) {
 		struct job_entry *e = j->entries[i];
 
 		j->orders = e->job.order;
-		e->turn = ++j->turns;
+		e->queued = ++j->turns;
 		/* It was published, but its job doesn't say so. */
 		if (e->job.status != JOB_SUCCEEDED)
 			remove_model(j, &e->job);

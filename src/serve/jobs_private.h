@@ -28,10 +28,10 @@ struct job_entry {
 	uv_work_t work;
 	atomic_bool stop; /* of its slice: polled at every step */
 	/* Loop thread, written under the lock: */
-	bool claimed;  /* it has one of the places of those that run */
-	bool at_work;  /* a slice is in the pool */
-	uint64_t turn; /* when its owner's job last began, or it was put back:
-			* a count */
+	bool claimed;	 /* it has one of the places of those that run */
+	bool at_work;	 /* a slice is in the pool */
+	uint64_t queued; /* its place among its owner's jobs: a count */
+	uint64_t turn;	 /* when it last began to run: likewise; 0: never */
 	/* The thread of its slice: */
 	struct finetune *body;	     /* NULL between runs */
 	struct job_sources *sources; /* owned; with the body */
@@ -46,7 +46,7 @@ struct jobs {
 	pthread_mutex_t ledger, lock;
 	struct job_entry **entries; /* [n] owned, oldest first */
 	size_t n, cap;
-	uint64_t orders, turns;
+	uint64_t orders, turns; /* turns: of queued and turn */
 	unsigned n_at_work;
 	_Atomic unsigned n_running;
 	atomic_bool stopping;

@@ -33,37 +33,39 @@ static struct standing standing_of(const struct jobs *j, const char *owner)
 	for (size_t i = 0; i < j->n; i++) {
 		const struct job_entry *e = j->entries[i];
 
-		if (!e->claimed || strcmp(e->job.owner, owner) != 0)
+		if (strcmp(e->job.owner, owner) != 0)
 			continue;
-		s.running++;
+		s.running += e->claimed;
 		s.turn = e->turn > s.turn ? e->turn : s.turn;
 	}
 	return s;
+}
+
+static bool comes_before(const struct standing *a, const struct standing *b)
+{
+	return a->running < b->running ||
+	       (a->running == b->running && a->turn < b->turn);
 }
 
 /* Under the lock: the one whose turn it is, or NULL. */
 static struct job_entry *pick(const struct jobs *j)
 {
 	struct job_entry *best = NULL;
-	struct standing best_standing = { 0 };
+	struct standing best_standing = { 0 }, s;
 
 	for (size_t i = 0; i < j->n; i++) {
 		struct job_entry *e = j->entries[i];
-		struct standing s;
 
 		if (!wants_to_run(e))
 			continue;
 		if (e->job.status == JOB_RUNNING) /* before a restart */
 			return e;
 		if (best && !strcmp(best->job.owner, e->job.owner)) {
-			if (e->turn < best->turn)
-				best = e;
+			best = e->queued < best->queued ? e : best;
 			continue;
 		}
 		s = standing_of(j, e->job.owner);
-		if (best && (s.running > best_standing.running ||
-				    (s.running == best_standing.running &&
-					    e->turn > best->turn)))
+		if (best && !comes_before(&s, &best_standing))
 			continue;
 		best = e;
 		best_standing = s;

@@ -17,15 +17,16 @@
 
 #define SLICE_NS 100000000u
 #define TURN_S 60.0 /* of training, before another that waits has its turn */
-#define NICE 15
 
 static _Thread_local bool lowered;
 
-static void lower(void)
+static void lower(int nice)
 {
 	/* Where that is refused it trains as others do. */
-	if (!lowered)
-		setpriority(PRIO_PROCESS, 0, NICE);
+	if (lowered)
+		return;
+	setpriority(PRIO_PROCESS, 0, nice);
+	pthread_setname_np(pthread_self(), "job");
 	lowered = true;
 }
 
@@ -203,7 +204,7 @@ static int make_request(
 		.dir = s->dir,
 		.about = s->about,
 		.stop = &e->stop,
-		.nice = NICE,
+		.nice = e->jobs->o.nice,
 		.tell = on_event,
 		.arg = e };
 	return 0;
@@ -395,6 +396,9 @@ static void yield_turn(struct job_entry *e)
 	struct job next;
 
 	settle(e, true);
+	pthread_mutex_lock(&j->lock);
+	e->queued = ++j->turns;
+	pthread_mutex_unlock(&j->lock);
 	pthread_mutex_lock(&j->ledger);
 	jobs_draft(j, e, &next);
 	if (job_move(&next, JOB_YIELD, jobs_now(), NULL) < 0)
@@ -516,7 +520,7 @@ void jobs_slice(struct job_entry *e)
 	struct error err = { 0 };
 	int rc;
 
-	lower();
+	lower(e->jobs->o.nice);
 	e->more = false;
 	if (!e->claimed) {
 		validate(e);

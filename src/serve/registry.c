@@ -58,8 +58,7 @@ static int name_of(
 	if (len > suffix && !strcmp(base + len - suffix, SUFFIX))
 		len -= suffix;
 	if (!len || len > REGISTRY_NAME_MAX ||
-		strspn(base, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvw"
-			     "xyz0123456789._:-") < len)
+		strspn(base, REGISTRY_NAME_CHARACTERS) < len)
 		return error_set_param(err, ERROR_INVALID, "model",
 			"model %s: its name must be 1 to %d of A-Z a-z 0-9"
 			" . _ : -",
@@ -246,6 +245,7 @@ static int publish(
 	entries[at] = e;
 	if (old)
 		registry_keep_version(r, old);
+	registry_forget_unloaded(r, e->name);
 	pthread_mutex_unlock(&r->lock);
 	if (old)
 		retire(old);
@@ -351,6 +351,10 @@ int registry_open(struct registry **registry, const struct registry_options *o,
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_mutex_init(&r->reviving, NULL);
 	r->weights = o->weights;
+	if (o->dir && !(r->dir = strdup(o->dir))) {
+		error_set_memory(err, "models.dir", strlen(o->dir));
+		goto fail;
+	}
 	if (copy_weights(r, o, err) < 0)
 		goto fail;
 	if (o->made_dir && access(o->made_dir, F_OK) == 0 &&
@@ -376,6 +380,7 @@ void registry_close(struct registry *r)
 	for (size_t i = 0; i < r->n; i++)
 		retire(r->entries[i]);
 	registry_forget_versions(r);
+	registry_release_names(r);
 	free(r->entries);
 	free(r->own_weights);
 	pthread_mutex_destroy(&r->reviving);
@@ -383,26 +388,39 @@ void registry_close(struct registry *r)
 	free(r);
 }
 
+static void not_loaded(const char *name, const char *model, struct error *err)
+{
+	if (!*model)
+		error_set_param(
+			err, ERROR_NOT_FOUND, "model", "no model is loaded");
+	else if (!*name || !strcmp(name, model))
+		error_set_param(err, ERROR_NOT_FOUND, "model",
+			"model '%.*s' is not loaded", REGISTRY_NAME_MAX, model);
+	else
+		error_set_param(err, ERROR_NOT_FOUND, "model",
+			"model '%.*s', which the alias '%.*s' leads to, is not "
+			"loaded",
+			REGISTRY_NAME_MAX, model, REGISTRY_NAME_MAX, name);
+}
+
 struct registry_entry *registry_get(
 	struct registry *r, const char *name, struct error *err)
 {
 	struct registry_entry *e = NULL;
+	const char *model;
 	bool found;
 	size_t at;
 
-	if (!name || !*name)
-		name = r->default_name;
+	if (!name)
+		name = "";
 	pthread_mutex_lock(&r->lock);
-	at = *name ? position_of(r, name, &found) : 0;
-	if (*name ? found : r->n > 0)
+	model = registry_resolve(r, name);
+	at = *model ? position_of(r, model, &found) : 0;
+	if (*model ? found : r->n > 0)
 		e = registry_ref(r->entries[at]);
+	else
+		not_loaded(name, model, err);
 	pthread_mutex_unlock(&r->lock);
-	if (!e && *name)
-		error_set_param(err, ERROR_NOT_FOUND, "model",
-			"model '%.*s' is not loaded", REGISTRY_NAME_MAX, name);
-	else if (!e)
-		error_set_param(
-			err, ERROR_NOT_FOUND, "model", "no model is loaded");
 	return e;
 }
 
@@ -435,12 +453,14 @@ size_t registry_count(struct registry *r)
 
 int registry_unload(struct registry *r, const char *name, struct error *err)
 {
+	const struct registry_alias *alias;
 	struct registry_entry *e = NULL;
 	int result = -1;
 	bool found;
 	size_t at;
 
 	pthread_mutex_lock(&r->lock);
+	alias = registry_alias_of(r, name);
 	at = position_of(r, name, &found);
 	if (!found) {
 		error_set_param(err, ERROR_NOT_FOUND, "model",
@@ -448,11 +468,16 @@ int registry_unload(struct registry *r, const char *name, struct error *err)
 	} else if (r->n > 1 && !strcmp(name, r->default_name)) {
 		error_set_param(err, ERROR_CONFLICT, "model",
 			"model '%s' is models.default and others remain", name);
+	} else if (alias) {
+		error_set_param(err, ERROR_CONFLICT, "alias",
+			"the alias '%s' leads to model '%s': move it first",
+			alias->name, name);
 	} else {
 		e = r->entries[at];
 		memmove(r->entries + at, r->entries + at + 1,
 			(--r->n - at) * sizeof(struct registry_entry *));
 		registry_keep_version(r, e);
+		registry_note_unloaded(r, e);
 		result = 0;
 	}
 	pthread_mutex_unlock(&r->lock);

@@ -23,6 +23,12 @@ struct version {
 	struct registry_entry *entry; /* a reference, or NULL */
 };
 
+/* What was loaded once, and can be again. */
+struct unloaded {
+	char name[REGISTRY_NAME_MAX + 1];
+	char *path; /* owned */
+};
+
 struct registry {
 	pthread_mutex_t lock;
 	struct registry_entry **entries; /* [n] sorted by name */
@@ -34,6 +40,11 @@ struct registry {
 	struct version versions[REGISTRY_VERSIONS]; /* [n_versions] oldest
 						     * first */
 	size_t n_versions;
+	char *dir;			/* owned, or NULL */
+	struct registry_alias *aliases; /* [n_aliases] owned, sorted by name */
+	size_t n_aliases;
+	struct unloaded *unloaded; /* [n_unloaded] owned */
+	size_t n_unloaded;
 	pthread_mutex_t reviving; /* one file at a time is read again */
 };
 
@@ -50,5 +61,15 @@ int registry_load_file(const struct registry *r, struct counted_entry *c,
 /* Under the lock: keep the file of what is replaced or unloaded. */
 void registry_keep_version(struct registry *r, struct registry_entry *e);
 void registry_forget_versions(struct registry *r);
+
+/* registry_aliases.c; all under the lock. The name of a model ("" = the first)
+ * that a name, an alias or "" means. */
+const char *registry_resolve(const struct registry *r, const char *name);
+/* One that leads to the model, or NULL. */
+const struct registry_alias *registry_alias_of(
+	const struct registry *r, const char *model);
+void registry_note_unloaded(struct registry *r, const struct registry_entry *e);
+void registry_forget_unloaded(struct registry *r, const char *name);
+void registry_release_names(struct registry *r);
 
 #endif

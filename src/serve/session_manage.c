@@ -51,7 +51,9 @@ static int describe(struct sessions *s, const struct session_options *o,
 		snprintf(i->id, sizeof(i->id), "%s", o->id);
 	else
 		session_fresh_id(i->id);
-	snprintf(i->model, sizeof(i->model), "%s", o->model->name);
+	snprintf(i->model, sizeof(i->model), "%s",
+		o->model_name && *o->model_name ? o->model_name
+						: o->model->name);
 	snprintf(i->kernels, sizeof(i->kernels), "%s", o->model->system);
 	snprintf(i->owner, sizeof(i->owner), "%s", o->owner ? o->owner : "");
 	i->expires = session_expiry(now, ttl);

@@ -23,16 +23,19 @@ static struct registry_entry *pinned(
 	return registry_find(r, i->model, i->fingerprint, NULL);
 }
 
-static void move_to(struct session_info *i, const struct registry_entry *m)
+/* Under the name that it was found by, which may be an alias. */
+static void move_to(struct session_info *i, const struct registry_entry *m,
+	const char *name)
 {
 	i->fingerprint = m->fingerprint;
 	i->shape = m->shape;
 	i->start = tokenizer_start(m->tokenizer);
-	snprintf(i->model, sizeof(i->model), "%s", m->name);
+	if (name && *name)
+		snprintf(i->model, sizeof(i->model), "%s", name);
 }
 
-static int carry(
-	struct session *s, const struct registry_entry *m, struct error *err)
+static int carry(struct session *s, const struct registry_entry *m,
+	const char *name, struct error *err)
 {
 	struct session_info *i = &s->info;
 
@@ -41,13 +44,13 @@ static int carry(
 			", of another architecture or vocabulary: its state"
 			" can't be carried over",
 			err);
-	move_to(i, m);
+	move_to(i, m, name);
 	s->change = SESSION_CARRIED;
 	return 0;
 }
 
-static int reset(
-	struct session *s, const struct registry_entry *m, struct error *err)
+static int reset(struct session *s, const struct registry_entry *m,
+	const char *name, struct error *err)
 {
 	struct session_state fresh;
 
@@ -56,19 +59,19 @@ static int reset(
 	session_state_release(&s->state);
 	s->state = fresh;
 	s->info.n_boundaries = 0; /* of a timeline that ended */
-	move_to(&s->info, m);
+	move_to(&s->info, m, name);
 	s->change = SESSION_RESTARTED;
 	return 0;
 }
 
-static int follow(
-	struct session *s, const struct registry_entry *m, struct error *err)
+static int follow(struct session *s, const struct registry_entry *m,
+	const char *name, struct error *err)
 {
 	switch (s->info.policy) {
 	case SESSION_CARRY:
-		return carry(s, m, err);
+		return carry(s, m, name, err);
 	case SESSION_RESET:
-		return reset(s, m, err);
+		return reset(s, m, name, err);
 	case SESSION_PIN:
 		break;
 	}
@@ -91,7 +94,7 @@ struct registry_entry *session_model(struct session *s, struct registry *r,
 		registry_unref(m);
 		return own;
 	}
-	if (m && follow(s, m, err) == 0)
+	if (m && follow(s, m, name, err) == 0)
 		return m;
 	if (!m && err)
 		*err = why;

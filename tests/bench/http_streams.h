@@ -79,6 +79,7 @@ struct stream {
 	char line[64u << 10];
 	size_t len;
 	double asked, first; /* seconds; first 0: no token yet */
+	double last;	     /* token's frame */
 	uint64_t tokens, id, frames;
 	uint64_t at_begin, at_end; /* tokens, when the window opened, closed */
 	bool finished, done;
@@ -90,7 +91,21 @@ static struct streams {
 	uint64_t goal;
 	double begin, end; /* the window in which all of them run */
 	struct usage at_begin, at_end;
+	/* Between two frames of a stream, in the window: ms. [n_gaps] */
+	double *gaps;
+	size_t n_gaps, max_gaps;
 } streams;
+
+/* How long a reader waited for this frame. */
+static void note_gap(struct stream *s)
+{
+	double at = now(), last = s->last;
+
+	s->last = at;
+	if (last > 0 && streams.begin > 0 && !streams.finished &&
+		streams.n_gaps < streams.max_gaps)
+		streams.gaps[streams.n_gaps++] = (at - last) * 1e3;
+}
 
 static void window_opens(void)
 {
@@ -116,6 +131,7 @@ static void take_frame(struct stream *s, const char *json)
 	if (!strncmp(json, delta, n)) {
 		s->tokens += strtoull(json + n, NULL, 10);
 		s->frames++;
+		note_gap(s);
 		if (s->id != s->tokens)
 			die("id %llu after %llu tokens",
 				(unsigned long long)s->id,
@@ -227,12 +243,15 @@ static void print_streams(void)
 	       "\"seconds\":%.3f,\"tokens_per_second\":%.0f,"
 	       "\"share_min\":%.1f,\"share_mean\":%.1f,\"share_max\":%.1f,"
 	       "\"tokens_per_frame\":%.2f,\"first_ms_p50\":%.3f,"
-	       "\"first_ms_p99\":%.3f,",
+	       "\"first_ms_p99\":%.3f,\"gap_ms_p50\":%.3f,"
+	       "\"gap_ms_p99\":%.3f,",
 		streams.n, (unsigned long long)streams.goal, span, sum, least,
 		sum / (double)streams.n, most,
 		(double)(streams.goal * streams.n) / (double)frames,
 		quantile(first, streams.n, 0.5),
-		quantile(first, streams.n, 0.99));
+		quantile(first, streams.n, 0.99),
+		quantile(streams.gaps, streams.n_gaps, 0.5),
+		quantile(streams.gaps, streams.n_gaps, 0.99));
 	usage_print(&streams.at_begin, &streams.at_end, span);
 	printf("}\n");
 	free(first);
@@ -243,6 +262,8 @@ static void mode_streams(char **args)
 	streams.n = strtoul(args[0], NULL, 10);
 	streams.goal = strtoull(args[1], NULL, 10);
 	streams.all = grab(streams.n, sizeof(*streams.all));
+	streams.max_gaps = streams.n * streams.goal;
+	streams.gaps = grab(streams.max_gaps, sizeof(*streams.gaps));
 	start_all();
 	if (!load_run(&load, limit()))
 		die("%zu of %zu streams ended in %g s", streams.ended,
@@ -253,6 +274,7 @@ static void mode_streams(char **args)
 	for (size_t i = 0; i < streams.n; i++)
 		wire_close(&streams.all[i].wire);
 	free(streams.all);
+	free(streams.gaps);
 }
 
 #endif

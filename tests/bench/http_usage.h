@@ -12,9 +12,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* Seconds of processor time; engines is a part of server, loop another. */
+/* Seconds of processor time; engines is a part of server, as
+ * loop and jobs are. */
 struct usage {
-	double server, engines, loop, client;
+	double server, engines, loop, jobs, client;
 };
 
 /* User and system time of a /proc stat file, its name in *name. */
@@ -51,6 +52,9 @@ static void usage_threads(struct usage *u, unsigned pid)
 			entry->d_name);
 		spent = usage_of(path, name);
 		u->engines += strcmp(name, "engine") ? 0 : spent;
+		/* A job's own thread, and those that help it. */
+		if (!strcmp(name, "job") || !strcmp(name, "unrolld-team"))
+			u->jobs += spent;
 		u->loop += strtoul(entry->d_name, NULL, 10) == pid ? spent : 0;
 	}
 	if (dir)
@@ -77,10 +81,12 @@ static void usage_print(
 	const struct usage *from, const struct usage *to, double seconds)
 {
 	printf("\"server_cores\":%.2f,\"engine_cores\":%.2f,"
-	       "\"loop_cores\":%.2f,\"client_cores\":%.2f",
+	       "\"loop_cores\":%.2f,\"job_cores\":%.2f,"
+	       "\"client_cores\":%.2f",
 		(to->server - from->server) / seconds,
 		(to->engines - from->engines) / seconds,
 		(to->loop - from->loop) / seconds,
+		(to->jobs - from->jobs) / seconds,
 		(to->client - from->client) / seconds);
 }
 

@@ -173,3 +173,29 @@ wait_until_written() {
 	stop
 	expect "$text" "$(reference 40)"
 }
+
+@test "an upload that fills the disk is refused and leaves nothing" {
+	yes 'Some words of a text.' | head -c 8M >"$BATS_TEST_TMPDIR/large"
+	yes 'Some words of a text.' | head -c 10K >"$BATS_TEST_TMPDIR/small"
+	start --jobs.dir "$disk/jobs"
+	request POST /v1/files -F purpose=fine-tune -F "file=@$BATS_TEST_TMPDIR/large"
+	expect_error 507 file no_space "the disk is full"
+	expect "$(find "$disk/jobs/files" -type f | wc -l)" 0
+	request POST /v1/files -F purpose=fine-tune -F "file=@$BATS_TEST_TMPDIR/small"
+	expect "$status" 200
+	id=$(field .id)
+	fill
+	request POST /v1/files -F purpose=fine-tune -F "file=@$BATS_TEST_TMPDIR/small"
+	expect "$status" 507
+	request GET "/v1/files/$id/content"
+	cmp "$BATS_TEST_TMPDIR/body" "$BATS_TEST_TMPDIR/small"
+	post /sample '{"length": 3}'
+	expect "$status" 200
+	rm "$disk/fill"
+	request POST /v1/files -F purpose=fine-tune -F "file=@$BATS_TEST_TMPDIR/small"
+	expect "$status" 200
+	stop KILL
+	start --jobs.dir "$disk/jobs"
+	request GET /v1/files
+	expect "$(field '.data | length')" 2
+}
