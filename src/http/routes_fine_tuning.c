@@ -304,27 +304,29 @@ static void handle_create(
 		call_start_once(ctx, x, p, work_create);
 }
 
-#define ROUTE(method_, path_, handle_, summary_)                           \
-	.method = (method_), .path = "/v1/fine_tuning/jobs" path_,         \
+#define ROUTE(method_, path_, handle_, schema_, summary_)                 \
+	.method = (method_), .path = "/v1/fine_tuning/jobs" path_,        \
 	.scope = ROUTE_TRAIN, .handle = (handle_), .summary = (summary_), \
-	.status = 200, .answer = "application/json"
+	.status = 200, .answer = "application/json", .schema = (schema_)
 
 static const struct route rows[] = {
-	{ ROUTE("POST", "", handle_create,
+	{ ROUTE("POST", "", handle_create, "Job",
 		  "Create a job that trains a model on an uploaded text"),
 		.fields = job_fields, .n_fields = 12 },
-	{ ROUTE("GET", "", handle_list, "List jobs, the newest first"),
+	{ ROUTE("GET", "", handle_list, "JobList",
+		  "List jobs, the newest first"),
 		.query = list_query, .n_query = 3 },
-	{ ROUTE("GET", "/{id}", handle_get, "Describe a job") },
-	{ ROUTE("POST", "/{id}/cancel", handle_cancel, "End a job") },
-	{ ROUTE("POST", "/{id}/pause", handle_pause,
+	{ ROUTE("GET", "/{id}", handle_get, "Job", "Describe a job") },
+	{ ROUTE("POST", "/{id}/cancel", handle_cancel, "Job", "End a job") },
+	{ ROUTE("POST", "/{id}/pause", handle_pause, "Job",
 		"Stop a job; nothing of it is lost") },
-	{ ROUTE("POST", "/{id}/resume", handle_resume,
+	{ ROUTE("POST", "/{id}/resume", handle_resume, "Job",
 		"Go on with a paused job") },
-	{ ROUTE("GET", "/{id}/events", handle_events,
+	{ ROUTE("GET", "/{id}/events", handle_events, "JobEventList",
 		  "What a job has told: a page of it, or as a stream"),
 		.query = events_query, .n_query = 3 },
 	{ ROUTE("GET", "/{id}/checkpoints", handle_checkpoints,
+		  "JobCheckpointList",
 		  "The checkpoints of a job and their losses"),
 		.query = checkpoints_query, .n_query = 2 },
 };

@@ -316,7 +316,9 @@ static const struct route rows[] = {
 		.binary = true,
 		.text = true,
 		.status = 200,
-		.answer = "application/json" },
+		.answer = "application/json",
+		.schema = "Tokens",
+		.example = "{\"text\":\"O me!\",\"texts\":true}" },
 	{ .method = "POST",
 		.path = "/v1/detokenize",
 		.scope = ROUTE_SAMPLE,
@@ -325,7 +327,9 @@ static const struct route rows[] = {
 		.fields = detokenize_fields,
 		.n_fields = N_DETOKENIZE,
 		.status = 200,
-		.answer = "application/json" },
+		.answer = "application/json",
+		.schema = "Text",
+		.example = "{\"tokens\":[3,4,5]}" },
 };
 
 const struct route_table routes_tokenize = { rows,
