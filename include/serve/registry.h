@@ -59,7 +59,8 @@ struct registry_options {
 				   * exist; or NULL */
 	const char *const *paths; /* [n_paths] single files */
 	size_t n_paths;
-	const char *default_name; /* or NULL: the first by name */
+	const char *default_name; /* or NULL: the first by name, REGISTRY_MADE
+				   * ones after all others */
 	int weights; /* an enum weight_type that models are packed as, or
 		      * REGISTRY_AS_STORED */
 	const struct registry_weights *own_weights; /* [n_own_weights] or as
@@ -130,6 +131,7 @@ struct registry_alias {
 	char model[REGISTRY_NAME_MAX + 1]; /* that is loaded, or was */
 	int64_t moved;			   /* Unix ms */
 };
+#define REGISTRY_MADE "ft:" /* names of what jobs made begin so */
 #define REGISTRY_DEFAULT_ALIAS "default"
 #define REGISTRY_ALIASES 1000 /* at most */
 

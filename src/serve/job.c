@@ -149,7 +149,8 @@ int job_move(struct job *j, enum job_verb verb, int64_t now, struct error *err)
 static const char *base_of(const char *model, size_t *len)
 {
 	*len = strlen(model);
-	if (strncmp(model, "ft:", 3) != 0 || !strchr(model + 3, ':'))
+	if (strncmp(model, REGISTRY_MADE, strlen(REGISTRY_MADE)) != 0 ||
+		!strchr(model + strlen(REGISTRY_MADE), ':'))
 		return model;
 	*len = strcspn(model + 3, ":");
 	return model + 3;
@@ -159,8 +160,9 @@ int job_name_result(struct job *j, struct error *err)
 {
 	size_t len;
 	const char *base = base_of(*j->model ? j->model : "scratch", &len);
-	int n = snprintf(j->result, sizeof(j->result), "ft:%.*s:%s:%.8s",
-		(int)len, base, j->suffix, j->id + strlen(JOB_ID_PREFIX));
+	int n = snprintf(j->result, sizeof(j->result),
+		REGISTRY_MADE "%.*s:%s:%.8s", (int)len, base, j->suffix,
+		j->id + strlen(JOB_ID_PREFIX));
 
 	if (n < (int)sizeof(j->result))
 		return 0;

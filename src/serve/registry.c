@@ -403,6 +403,16 @@ static void not_loaded(const char *name, const char *model, struct error *err)
 			REGISTRY_NAME_MAX, model, REGISTRY_NAME_MAX, name);
 }
 
+/* What jobs made takes no other's place. */
+static size_t first_by_name(const struct registry *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (strncmp(r->entries[i]->name, REGISTRY_MADE,
+			    strlen(REGISTRY_MADE)) != 0)
+			return i;
+	return 0;
+}
+
 struct registry_entry *registry_get(
 	struct registry *r, const char *name, struct error *err)
 {
@@ -415,7 +425,7 @@ struct registry_entry *registry_get(
 		name = "";
 	pthread_mutex_lock(&r->lock);
 	model = registry_resolve(r, name);
-	at = *model ? position_of(r, model, &found) : 0;
+	at = *model ? position_of(r, model, &found) : first_by_name(r);
 	if (*model ? found : r->n > 0)
 		e = registry_ref(r->entries[at]);
 	else

@@ -33,6 +33,9 @@ setup() {
 	post /sample "{\"model\": \"$model\", \"prompt\": \"JULIET:\", \"length\": 20}"
 	expect "$status" 200
 	expect "$(field .usage.completion_tokens)" 20
+	# Who names no model gets the one that he got before.
+	post /sample '{"length": 1}'
+	expect "$(field .model)" tiny
 	request GET "/v1/models/$model"
 	expect "$(field .training.parent)" tiny
 	expect "$(field .training.job)" "$job"
