@@ -9,6 +9,7 @@
 #include "app/lifecycle.h"
 #include "app/backend.h"
 #include "app/cmd.h"
+#include "base/priority.h"
 #include "math/gemm.h"
 
 #include <errno.h>
@@ -25,6 +26,7 @@
 #include <unistd.h>
 
 #define DRAIN_TICK_MS 10
+#define TURN_NS 400000 /* of the loop, where it has no real-time priority */
 /* timeout(1) and others signal the process and then its group: that is one
  * wish, not two. */
 #define REPEAT_MS 500
@@ -468,6 +470,7 @@ static void run_first(const struct config *c)
 		log_info("no real-time priority for the loop: answers may wait "
 			 "for a core",
 			log_text("reason", strerror(errno)));
+	priority_short_turns(TURN_NS);
 }
 
 int lifecycle_run(

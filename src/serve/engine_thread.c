@@ -6,6 +6,7 @@
  */
 #include "serve/engine_private.h"
 
+#include "base/priority.h"
 #include "base/queue.h"
 #include "base/team.h"
 
@@ -16,6 +17,8 @@
 #define NS_PER_MS 1000000
 /* Longer than a lone stream's pause between two steps. */
 #define HELP_NS 200000
+/* Of the kernel's turns: a step begins when it may, whatever else runs. */
+#define TURN_NS 400000
 
 static int64_t run_deadline(const struct generate_request *r)
 {
@@ -312,6 +315,7 @@ void *engine_thread_main(void *arg)
 	bool worked = false;
 
 	pthread_setname_np(pthread_self(), "engine");
+	priority_short_turns(TURN_NS);
 	team_flush_denormals();
 	for (;;) {
 		/* Before anything is looked at: who kicks later is seen in the

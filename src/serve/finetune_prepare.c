@@ -4,12 +4,12 @@
 #include "serve/finetune_private.h"
 
 #include "base/file.h"
+#include "base/priority.h"
 #include "nn/optimizer.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define TOKENS_IN_MEMORY (4u << 20) /* bytes; more is mapped from a file */
@@ -306,9 +306,8 @@ static void lower(void *arg, unsigned member)
 {
 	const struct finetune *f = arg;
 
-	/* Where that is refused it trains as others do. */
 	if (member && f->request.nice)
-		setpriority(PRIO_PROCESS, 0, f->request.nice);
+		priority_lower(f->request.nice);
 }
 
 static int open_trainer(struct finetune *f, struct error *err)

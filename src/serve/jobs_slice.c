@@ -6,12 +6,12 @@
 #include "serve/jobs_private.h"
 
 #include "base/log.h"
+#include "base/priority.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,10 +22,9 @@ static _Thread_local bool lowered;
 
 static void lower(int nice)
 {
-	/* Where that is refused it trains as others do. */
 	if (lowered)
 		return;
-	setpriority(PRIO_PROCESS, 0, nice);
+	priority_lower(nice);
 	pthread_setname_np(pthread_self(), "job");
 	lowered = true;
 }

@@ -3,7 +3,7 @@
 # train`; how much better it makes the demo model at a text of another kind.
 #   JOBS_PARTS   of these ("latency speed loss")
 #   STREAMS      of the first ("1 8 64")
-#   TOKENS       of each stream (2000 divided by their number, and 300 more)
+#   TOKENS       of each stream (40000 divided by their number, and 3000 more)
 #   TEXT         to learn from (400 KB of /usr/share/common-licenses)
 need jq "Debian's jq"
 need curl "Debian's curl"
@@ -79,7 +79,7 @@ latency() {
 	local n tokens without with
 
 	for n in ${STREAMS:-1 8 64}; do
-		tokens=${TOKENS:-$((2000 / n + 300))}
+		tokens=${TOKENS:-$((40000 / n + 3000))}
 		"$driver" "$port" "$pid" streams "$n" 300 >/dev/null # warm
 		without=$("$driver" "$port" "$pid" streams "$n" "$tokens")
 		job '{"n_epochs": 1000}'
