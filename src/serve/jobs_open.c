@@ -47,7 +47,8 @@ static int load_all(struct jobs *j, struct error *err)
 		    load_row, &l, err) < 0 ||
 		l.failed)
 		return -1;
-	qsort(j->entries, j->n, sizeof(struct job_entry *), by_order);
+	if (j->n)
+		qsort(j->entries, j->n, sizeof(struct job_entry *), by_order);
 	for (size_t i = 0; i < j->n; i++) {
 		struct job_entry *e = j->entries[i];
 
