@@ -161,6 +161,11 @@ static const struct option rows[] = {
 		"0.99", .help = "before the output layer; -1: as dropout" },
 	{ "dropout-hidden", OPTION_DOUBLE, AT(dropout_hidden), "0", "0", "0.99",
 		.help = "of the weights of W_hh (DropConnect)" },
+	{ "sampled-softmax", OPTION_UINT, AT(sampled_softmax), "0", "0",
+		"16777216",
+		.help = "large vocabularies: tokens that each chunk's training "
+			"loss is over besides the targets, drawn by their "
+			"rank; 0: all; validation is always over all" },
 	{ "reset-at-end", OPTION_BOOL, AT(reset_at_end), "no",
 		.help = "states to zero when the text starts again" },
 	{ "averaging", OPTION_DOUBLE, AT(averaging), "0.998", "0", "0.99999",
@@ -437,6 +442,7 @@ void train_options_trainer(
 		.final_rate = o->final_rate,
 		.averaging = o->averaging,
 		.accumulate = o->accumulate,
+		.sampled_softmax = o->sampled_softmax,
 		.seed = o->seed,
 	};
 	if (t->total_steps && t->total_steps < t->warmup_steps)

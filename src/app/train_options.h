@@ -55,6 +55,7 @@ struct train_options {
 	uint64_t warmup_steps;
 	double dropout, dropout_input, dropout_layers, dropout_output;
 	double dropout_hidden;
+	uint64_t sampled_softmax;
 	bool reset_at_end;
 	double averaging;
 

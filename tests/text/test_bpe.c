@@ -5,6 +5,7 @@
 #include "text/hugging_face.h"
 #include "text/tokenizer.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -197,6 +198,54 @@ static void test_any_bytes(void **state)
 	tokenizer_unref(t);
 }
 
+struct reader {
+	pthread_t thread;
+	const struct tokenizer *t;
+	uint32_t ids[4096];
+	size_t n;
+};
+
+static void *read_all(void *arg)
+{
+	struct reader *r = arg;
+	struct token_buf ids;
+	char text[64];
+
+	token_buf_init(&ids, 4096);
+	for (int i = 0; i < 400; i++) {
+		snprintf(text, sizeof(text), "the king of %d lands, ", i % 50);
+		tokenizer_encode(r->t, text, strlen(text), UNKNOWN_ERROR, &ids,
+			NULL, NULL);
+	}
+	r->n = ids.len;
+	memcpy(r->ids, ids.ids, ids.len * sizeof(*ids.ids));
+	token_buf_release(&ids);
+	return NULL;
+}
+
+/* The cache of words is shared, and starts empty. */
+static void test_threads(void **state)
+{
+	static struct reader readers[4];
+	struct tokenizer *t = load_file("plain");
+
+	for (int i = 0; i < 4; i++) {
+		readers[i].t = t;
+		assert_int_equal(pthread_create(&readers[i].thread, NULL,
+					 read_all, &readers[i]),
+			0);
+	}
+	for (int i = 0; i < 4; i++)
+		pthread_join(readers[i].thread, NULL);
+	assert_true(readers[0].n > 1000);
+	for (int i = 1; i < 4; i++) {
+		assert_int_equal(readers[i].n, readers[0].n);
+		assert_memory_equal(readers[i].ids, readers[0].ids,
+			readers[0].n * sizeof(uint32_t));
+	}
+	tokenizer_unref(t);
+}
+
 static struct tokenizer *learn(
 	const char *text, size_t len, const struct tokenizer_options *o)
 {
@@ -354,6 +403,7 @@ int main(void)
 		cmocka_unit_test(test_writes_what_it_reads),
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_any_bytes),
+		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_learns),
 		cmocka_unit_test(test_refuses),
 		cmocka_unit_test(test_load_refuses),
