@@ -69,18 +69,26 @@ static int check_header(
 	return 0;
 }
 
+static const void *take(const uint8_t **at, size_t bytes)
+{
+	const void *section = *at;
+
+	*at += bytes;
+	return section;
+}
+
 static void lay_out(struct jieba_file *f)
 {
-	const struct jieba_header *h = (const void *)f->map.data;
+	const uint8_t *at = f->map.data;
+	const struct jieba_header *h = take(&at, sizeof(*h));
 
 	f->header = h;
-	f->units = (const uint64_t *)(h + 1);
-	f->frequencies = f->units + h->n_units;
-	f->start = (const double *)(f->frequencies + h->n_frequencies);
-	f->transitions =
-		(const double(*)[JIEBA_STATES])(f->start + JIEBA_STATES);
-	f->emissions = f->transitions + JIEBA_STATES;
-	f->letters = (const uint32_t *)(f->emissions + h->n_letters + 1);
+	f->units = take(&at, sizeof(*f->units) * h->n_units);
+	f->frequencies = take(&at, sizeof(*f->frequencies) * h->n_frequencies);
+	f->start = take(&at, sizeof(*f->start) * JIEBA_STATES);
+	f->transitions = take(&at, sizeof(*f->transitions) * JIEBA_STATES);
+	f->emissions = take(&at, sizeof(*f->emissions) * (h->n_letters + 1));
+	f->letters = take(&at, sizeof(*f->letters) * h->n_letters);
 }
 
 /* No letter may lead out of the units, whatever the unit. */

@@ -82,8 +82,8 @@ static int read_dict(struct parser *p, uint32_t outer, struct error *err);
 
 static int read_item(struct parser *p, uint32_t outer, struct error *err)
 {
-	uint32_t key;
-	double value;
+	uint32_t key = 0;
+	double value = 0;
 
 	if (read_key(p, &key, err) < 0)
 		return -1;

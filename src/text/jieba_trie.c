@@ -83,15 +83,17 @@ static void sort_nodes(struct placer *p)
 /* Units up to i, and a node's children from there, can be looked at. */
 static int reach(struct placer *p, size_t i, struct error *err)
 {
-	size_t need = i + p->n_letters + 2, cap = p->cap;
+	size_t need = i + p->n_letters + 2;
+	size_t cap = p->cap ? 2 * p->cap : 1u << 16;
 	uint32_t *next;
 
-	if (need <= cap)
+	if (p->next && need <= p->cap)
 		return 0;
 	if (need > JIEBA_UNITS_MAX)
 		return error_set(err, ERROR_TOO_LARGE,
 			"the words don't fit into %u units", JIEBA_UNITS_MAX);
-	cap = need > 2 * cap ? need : 2 * cap;
+	if (cap < need)
+		cap = need;
 	next = realloc(p->next, cap * sizeof(*next));
 	if (!next)
 		return error_set_memory(err, "units", cap * sizeof(*next));

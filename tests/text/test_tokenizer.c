@@ -4,8 +4,8 @@
 
 #include "base/rng.h"
 #include "base/utf8.h"
-#include "text/decoder.h"
 #include "small_jieba.h"
+#include "text/decoder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -495,12 +495,31 @@ struct bad_json {
 	const char *json, *message;
 };
 
+#define JIEBA "{\"kind\":\"jieba\",\"vocabulary\":[\"a\"]"
+#define WITH_DICTIONARY ",\"hmm\":true,\"dictionary\":\"26099bbf6db63270\""
+
 static const struct bad_json bad_json[] = {
 	{ "[]", "tokenizer: not an object" },
 	{ "{}", "tokenizer: kind is missing or not a string" },
 	{ "{\"kind\":7}", "tokenizer: kind is missing or not a string" },
 	{ "{\"kind\":\"x\"}", "tokenizer: kind \"x\", expected one of byte, "
 			      "char, word, jieba, bpe" },
+	{ JIEBA "}", "tokenizer: hmm is missing or not true or false" },
+	{ JIEBA ",\"hmm\":true}",
+		"tokenizer: dictionary is missing or not a string" },
+	{ JIEBA WITH_DICTIONARY ",\"user_words\":3}",
+		"tokenizer: user_words is not an array" },
+	{ JIEBA WITH_DICTIONARY ",\"user_words\":[[\"a\"]]}",
+		"tokenizer: user_words[0] is not a word with its frequency" },
+	{ JIEBA WITH_DICTIONARY ",\"user_words\":[[\"a\",-1]]}",
+		"tokenizer: user_words[0] is not a word with its frequency" },
+	{ JIEBA WITH_DICTIONARY ",\"user_words\":[[\"a\",1],[\"\",3]]}",
+		"tokenizer: user_words[1]: the word is empty" },
+	{ JIEBA WITH_DICTIONARY ",\"user_words\":[[\"a\",9007199254740993]]}",
+		"tokenizer: user_words[0]: frequency 9007199254740993, "
+		"expected 0 to 9007199254519047" },
+	{ JIEBA ",\"hmm\":true,\"rules\":1}",
+		"tokenizer: unknown field \"rules\"" },
 	{ "{\"kind\":\"char\"}",
 		"tokenizer: vocabulary is missing or not an array" },
 	{ "{\"kind\":\"char\",\"vocabulary\":\"ab\"}",
