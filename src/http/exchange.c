@@ -5,6 +5,7 @@
  */
 #include "http/internal.h"
 #include "http/guard.h"
+#include "http/gzip.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <sys/epoll.h>
 
 #define BLOCK 4096
+#define GZIP_LEAST 2048 /* bytes of an answer */
 /* A body over its limit is read on up to here, so that the client gets to
  * read the refusal instead of a reset. */
 #define MAX_DISCARD (1u << 20)
@@ -303,6 +305,9 @@ static struct MHD_Response *make_response(struct exchange *x)
 {
 	struct MHD_Response *r;
 
+	if (x->gzip)
+		return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN,
+			BLOCK, gzip_read, x->gzip, gzip_close);
 	if (x->streaming)
 		return MHD_create_response_from_callback(
 			MHD_SIZE_UNKNOWN, BLOCK, read_backlog, x, NULL);
@@ -325,11 +330,27 @@ static void add_timing(const struct exchange *x, struct MHD_Response *r)
 	MHD_add_response_header(r, "Server-Timing", text);
 }
 
+/* What is long enough to be worth it, and of a kind that shrinks. */
+static void compress(struct exchange *x)
+{
+	if (x->streaming || x->answer_len < GZIP_LEAST || x->http10 ||
+		!strcmp(x->method, "HEAD") || !x->type ||
+		(strncmp(x->type, "application/json", 16) != 0 &&
+			strncmp(x->type, "text/", 5) != 0) ||
+		!gzip_accepted(exchange_header(x, "Accept-Encoding")))
+		return;
+	x->gzip = gzip_open(x->answer, x->answer_len, &x->sent);
+	if (x->gzip)
+		x->answer = NULL;
+}
+
 static enum MHD_Result queue(struct exchange *x)
 {
-	struct MHD_Response *r = make_response(x);
+	struct MHD_Response *r;
 	enum MHD_Result queued;
 
+	compress(x);
+	r = make_response(x);
 	if (!r)
 		return MHD_NO;
 	if (x->type)
@@ -341,6 +362,12 @@ static enum MHD_Result queue(struct exchange *x)
 	MHD_add_response_header(r, "X-Request-Id", x->id);
 	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
 	add_timing(x, r);
+	if (x->gzip)
+		MHD_add_response_header(
+			r, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+	if (x->answer_len >= GZIP_LEAST)
+		MHD_add_response_header(
+			r, MHD_HTTP_HEADER_VARY, "Accept-Encoding");
 	if (x->close_after || x->server->draining)
 		MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
 	x->phase = EXCHANGE_QUEUED;

@@ -77,6 +77,7 @@ struct exchange {
 	char *type; /* owned */
 	char *answer;
 	size_t answer_len;
+	struct gzip *gzip; /* the response's, instead of answer */
 	struct exchange_header headers[EXCHANGE_MAX_HEADERS];
 	size_t n_headers;
 
@@ -99,7 +100,9 @@ struct server {
 	int watch_fd; /* private epoll: clients that leave while we compute */
 	unsigned port;
 	bool loopback;
-	char url[128];
+	char url[160];
+	char *unix_path;	  /* owned; to be removed at the end, or NULL */
+	char *tls_cert, *tls_key; /* owned */
 	uv_poll_t poll, watch;
 	uv_prepare_t prepare;
 	uv_idle_t idle;
