@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/epoll.h>
 
 #define BLOCK 4096
@@ -390,6 +391,35 @@ static struct connection *find_connection(struct MHD_Connection *mhd)
 	return info ? info->socket_context : NULL;
 }
 
+/* `http://host/path` is what a proxy is sent, and what every server takes: its
+ * path is left in uri. https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2 */
+static int split_absolute(struct exchange *x)
+{
+	size_t scheme = !strncasecmp(x->uri, "http://", 7)    ? 7
+			: !strncasecmp(x->uri, "https://", 8) ? 8
+							      : 0;
+	size_t n = strcspn(x->uri + scheme, "/?");
+	char *rest;
+
+	if (!scheme)
+		return 0;
+	x->authority = strndup(x->uri + scheme, n);
+	rest = strdup(x->uri + scheme + n);
+	if (!x->authority || !rest) {
+		free(rest);
+		return -1;
+	}
+	free(x->uri);
+	x->uri = rest;
+	if (*rest == '/')
+		return 0;
+	x->uri = malloc(strlen(rest) + 2);
+	if (x->uri)
+		sprintf(x->uri, "/%s", rest);
+	free(rest);
+	return x->uri ? 0 : -1;
+}
+
 void *exchange_open(
 	void *server, const char *uri, struct MHD_Connection *connection)
 {
@@ -405,7 +435,9 @@ void *exchange_open(
 	x->query = "";
 	x->uri_too_long = strlen(uri) > x->server->o.max_url;
 	x->uri = strdup(x->uri_too_long ? "" : uri);
-	if (!x->uri) {
+	if (!x->uri || split_absolute(x) < 0) {
+		free(x->uri);
+		free(x->authority);
 		free(x);
 		return NULL;
 	}
@@ -537,6 +569,7 @@ static void exchange_free(struct exchange *x)
 	free(x->answer);
 	free(x->type);
 	free(x->uri);
+	free(x->authority);
 	free(x);
 }
 

@@ -55,7 +55,8 @@ struct exchange {
 	char id[EXCHANGE_ID_MAX + 1];
 	char timing[160]; /* or "" */
 	uint64_t prompt_tokens, completion_tokens;
-	char *uri; /* owned; cut at '?' */
+	char *uri;	 /* owned; cut at '?' */
+	char *authority; /* owned; of an absolute target, or NULL */
 	const char *query;
 	bool uri_too_long;
 	char method[16];
