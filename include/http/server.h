@@ -14,18 +14,19 @@
 #include <uv.h>
 
 struct server_options {
-	const char *address; /* an IPv4 or IPv6 address, or a name */
+	const char *address; /* an IPv4 or IPv6 address, a name, or unix:PATH */
 	unsigned port;	     /* 0 = any free one */
 	int listen_fd;	     /* an inherited listening socket, or -1 */
 	unsigned max_connections;
 	unsigned max_connections_per_address; /* 0 = as many as there are */
-	size_t max_header;	 /* bytes of request line and headers */
-	size_t max_url;		 /* bytes of the request target */
-	size_t max_body_total;	 /* bytes of all bodies held at once */
-	unsigned header_timeout; /* ms to send a request's headers */
-	unsigned body_timeout;	 /* ms to send its body */
-	unsigned idle_timeout;	 /* ms between requests */
-	unsigned write_timeout;	 /* ms without a byte taken by the client */
+	size_t max_header;		/* bytes of request line and headers */
+	size_t max_url;			/* bytes of the request target */
+	size_t max_body_total;		/* bytes of all bodies held at once */
+	unsigned header_timeout;	/* ms to send a request's headers */
+	unsigned body_timeout;		/* ms to send its body */
+	unsigned idle_timeout;		/* ms between requests */
+	const char *tls_cert, *tls_key; /* PEM files; both, or NULL: no TLS */
+	unsigned write_timeout; /* ms without a byte taken by the client */
 };
 
 struct server_ops {
@@ -53,6 +54,10 @@ bool server_is_loopback(const struct server *s);
 unsigned server_connections(const struct server *s);
 /* Exchanges whose answer is not yet delivered. */
 unsigned server_exchanges(const struct server *s);
+
+/* Read certificate and key again: for handshakes from now on. On failure those
+ * that there were stay. Without TLS nothing. */
+int server_reload_tls(struct server *s, struct error *err);
 
 /* Stop accepting; answers from now on close their connections, and idle ones
  * are shut. */

@@ -202,6 +202,8 @@ void config_server(const struct config *c, struct server_options *o)
 		.address = v->address,
 		.port = (unsigned)v->port,
 		.listen_fd = -1,
+		.tls_cert = v->tls_cert,
+		.tls_key = v->tls_key,
 		.max_connections = (unsigned)v->max_connections,
 		.max_connections_per_address = (unsigned)v->max_per_address,
 		.max_header = v->max_header,

@@ -19,7 +19,7 @@ struct config_values {
 	int store, durability, weights;
 	char *sessions_path;
 	uint64_t sessions_max, sessions_max_bytes, sessions_max_per_owner;
-	char *keys_file;
+	char *keys_file, *tls_cert, *tls_key;
 	uint64_t requests_per_minute, tokens_per_minute, generations;
 	uint64_t sessions_ttl, boundaries, resident, resident_bytes;
 	uint64_t max_pending, idempotency_ttl;

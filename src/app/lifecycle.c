@@ -165,13 +165,17 @@ static void run_load(struct worker_job *job)
 static void announce(const struct daemon *d)
 {
 	const char *url = server_url(d->server);
+	const char *local = !strncmp(url, "unix:", 5) ? url + 4 : NULL;
 	char body[256];
 
 	backend_example(&d->backend, body, sizeof(body));
 	printf("unrolld %s serves %s\n\n"
-	       "  curl -sS %s/sample -H 'Content-Type: application/json' \\\n"
+	       "  curl -sS %s%s%s/sample -H 'Content-Type: application/json' "
+	       "\\\n"
 	       "    -d '%s'\n\n",
-		UNROLLD_VERSION, url, url, body);
+		UNROLLD_VERSION, url, local ? "--unix-socket " : "",
+		local ? local + 1 : url, local ? " http://localhost" : "",
+		body);
 	fflush(stdout);
 	log_info("listening", log_text("url", url),
 		log_uint("models", registry_count(d->backend.registry)),
@@ -290,6 +294,8 @@ static void reload_options(struct daemon *d)
 	struct config fresh;
 	struct error err;
 
+	if (server_reload_tls(d->server, &err) < 0)
+		log_warn("the certificate is not read again", log_fault(&err));
 	if (config_open(&fresh, d->arguments->argc, d->arguments->argv, &err) <
 		0) {
 		log_warn(

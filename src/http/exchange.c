@@ -5,13 +5,16 @@
  */
 #include "http/internal.h"
 #include "http/guard.h"
+#include "http/gzip.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/epoll.h>
 
 #define BLOCK 4096
+#define GZIP_LEAST 2048 /* bytes of an answer */
 /* A body over its limit is read on up to here, so that the client gets to
  * read the refusal instead of a reset. */
 #define MAX_DISCARD (1u << 20)
@@ -339,6 +342,9 @@ static struct MHD_Response *make_response(struct exchange *x)
 {
 	struct MHD_Response *r;
 
+	if (x->gzip)
+		return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN,
+			BLOCK, gzip_read, x->gzip, gzip_close);
 	if (x->streaming)
 		return MHD_create_response_from_callback(
 			x->stream_size, BLOCK, read_backlog, x, NULL);
@@ -361,11 +367,27 @@ static void add_timing(const struct exchange *x, struct MHD_Response *r)
 	MHD_add_response_header(r, "Server-Timing", text);
 }
 
+/* What is long enough to be worth it, and of a kind that shrinks. */
+static void compress(struct exchange *x)
+{
+	if (x->streaming || x->answer_len < GZIP_LEAST || x->http10 ||
+		!strcmp(x->method, "HEAD") || !x->type ||
+		(strncmp(x->type, "application/json", 16) != 0 &&
+			strncmp(x->type, "text/", 5) != 0) ||
+		!gzip_accepted(exchange_header(x, "Accept-Encoding")))
+		return;
+	x->gzip = gzip_open(x->answer, x->answer_len, &x->sent);
+	if (x->gzip)
+		x->answer = NULL;
+}
+
 static enum MHD_Result queue(struct exchange *x)
 {
-	struct MHD_Response *r = make_response(x);
+	struct MHD_Response *r;
 	enum MHD_Result queued;
 
+	compress(x);
+	r = make_response(x);
 	if (!r)
 		return MHD_NO;
 	if (x->type)
@@ -377,6 +399,12 @@ static enum MHD_Result queue(struct exchange *x)
 	MHD_add_response_header(r, "X-Request-Id", x->id);
 	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
 	add_timing(x, r);
+	if (x->gzip)
+		MHD_add_response_header(
+			r, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+	if (x->answer_len >= GZIP_LEAST)
+		MHD_add_response_header(
+			r, MHD_HTTP_HEADER_VARY, "Accept-Encoding");
 	if (x->close_after || x->server->draining)
 		MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
 	x->phase = EXCHANGE_QUEUED;
@@ -399,6 +427,35 @@ static struct connection *find_connection(struct MHD_Connection *mhd)
 	return info ? info->socket_context : NULL;
 }
 
+/* `http://host/path` is what a proxy is sent, and what every server takes: its
+ * path is left in uri. https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2 */
+static int split_absolute(struct exchange *x)
+{
+	size_t scheme = !strncasecmp(x->uri, "http://", 7)    ? 7
+			: !strncasecmp(x->uri, "https://", 8) ? 8
+							      : 0;
+	size_t n = strcspn(x->uri + scheme, "/?");
+	char *rest;
+
+	if (!scheme)
+		return 0;
+	x->authority = strndup(x->uri + scheme, n);
+	rest = strdup(x->uri + scheme + n);
+	if (!x->authority || !rest) {
+		free(rest);
+		return -1;
+	}
+	free(x->uri);
+	x->uri = rest;
+	if (*rest == '/')
+		return 0;
+	x->uri = malloc(strlen(rest) + 2);
+	if (x->uri)
+		sprintf(x->uri, "/%s", rest);
+	free(rest);
+	return x->uri ? 0 : -1;
+}
+
 void *exchange_open(
 	void *server, const char *uri, struct MHD_Connection *connection)
 {
@@ -415,7 +472,9 @@ void *exchange_open(
 	x->stream_size = MHD_SIZE_UNKNOWN;
 	x->uri_too_long = strlen(uri) > x->server->o.max_url;
 	x->uri = strdup(x->uri_too_long ? "" : uri);
-	if (!x->uri) {
+	if (!x->uri || split_absolute(x) < 0) {
+		free(x->uri);
+		free(x->authority);
 		free(x);
 		return NULL;
 	}
@@ -566,6 +625,7 @@ static void exchange_free(struct exchange *x)
 	free(x->answer);
 	free(x->type);
 	free(x->uri);
+	free(x->authority);
 	free(x);
 }
 

@@ -9,7 +9,7 @@
 
 struct headers {
 	unsigned hosts, lengths, encodings;
-	const char *length, *encoding;
+	const char *host, *length, *encoding;
 	const char *fault;
 };
 
@@ -43,8 +43,10 @@ static enum MHD_Result look(void *arg, enum MHD_ValueKind kind,
 		h->fault = "a header's name is not a token";
 	else if (value && has_control(value, value_len))
 		h->fault = "a header's value has a control character";
-	if (!strcasecmp(name, "Host"))
+	if (!strcasecmp(name, "Host")) {
 		h->hosts++;
+		h->host = value;
+	}
 	if (!strcasecmp(name, "Content-Length")) {
 		h->lengths++;
 		h->length = value;
@@ -69,6 +71,9 @@ static const char *ambiguity(const struct exchange *x, const struct headers *h)
 		return "the Host header is missing";
 	if (h->hosts > 1)
 		return "there is more than one Host header";
+	if (x->authority && h->host && strcasecmp(x->authority, h->host) != 0)
+		return "the request target names another host than the Host "
+		       "header";
 	if (h->lengths > 1)
 		return "there is more than one Content-Length header";
 	if (h->encodings > 1)

@@ -55,7 +55,8 @@ struct exchange {
 	char id[EXCHANGE_ID_MAX + 1];
 	char timing[160]; /* or "" */
 	uint64_t prompt_tokens, completion_tokens;
-	char *uri; /* owned; cut at '?' */
+	char *uri;	 /* owned; cut at '?' */
+	char *authority; /* owned; of an absolute target, or NULL */
 	const char *query;
 	bool uri_too_long;
 	char method[16];
@@ -80,6 +81,7 @@ struct exchange {
 	char *type; /* owned */
 	char *answer;
 	size_t answer_len;
+	struct gzip *gzip; /* the response's, instead of answer */
 	struct exchange_header headers[EXCHANGE_MAX_HEADERS];
 	size_t n_headers;
 
@@ -103,7 +105,9 @@ struct server {
 	int watch_fd; /* private epoll: clients that leave while we compute */
 	unsigned port;
 	bool loopback;
-	char url[128];
+	char url[160];
+	char *unix_path;	  /* owned; to be removed at the end, or NULL */
+	char *tls_cert, *tls_key; /* owned */
 	uv_poll_t poll, watch;
 	uv_prepare_t prepare;
 	uv_idle_t idle;

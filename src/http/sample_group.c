@@ -82,7 +82,8 @@ static void release(struct sample_group *g)
 	free(g);
 }
 
-/* For each member that there still is; fn may end it. */
+/* For each member that there still is; fn may end it. The caller sees whether
+ * the group ends with that. */
 static void for_each(struct sample_group *g, void (*fn)(struct sample *s))
 {
 	g->held++;
@@ -90,7 +91,6 @@ static void for_each(struct sample_group *g, void (*fn)(struct sample *s))
 		if (g->members[i])
 			fn(g->members[i]);
 	g->held--;
-	release(g);
 }
 
 /* What its engine has not got is let go of. */
@@ -120,6 +120,7 @@ static void on_close(void *data, bool completed)
 	(void)completed;
 	g->x = NULL;
 	for_each(g, leave_client);
+	release(g);
 }
 
 static void pump(struct sample *s)
@@ -131,6 +132,7 @@ static void pump(struct sample *s)
 static void on_writable(void *data)
 {
 	for_each(data, pump);
+	release(data);
 }
 
 static const struct exchange_ops ops = {
@@ -151,7 +153,8 @@ void group_failed(struct sample *s, const struct error *err)
 		return;
 	g->err = *err;
 	g->retry_after = s->retry_after;
-	g->members[s->member] = NULL; /* it is about to go by itself */
+	/* It is about to go by itself, and the group not before it. */
+	g->members[s->member] = NULL;
 	for_each(g, drop);
 }
 
@@ -181,11 +184,9 @@ void group_opened(struct sample *s)
 	g->waits[s->member] = true;
 	if (++g->opened < g->n)
 		return;
-	g->held++;
 	for_each(g, submit);
 	if (g->streams && g->x && !g->err.code && !exchange_replied(g->x))
 		stream_begin(g->x);
-	g->held--;
 	release(g);
 }
 
@@ -258,10 +259,8 @@ void group_start(struct sample *first)
 	first->key.key[0] = '\0';
 	buf_release(&first->body);
 	exchange_attach(g->x, &ops, g);
-	g->held++;
 	if (add_members(g, first) < 0)
 		error_set_memory(&g->err, "prompts", sizeof(*first));
 	for_each(g, start);
-	g->held--;
 	release(g);
 }

@@ -4,6 +4,7 @@
  * the loop waits. Only the loop thread comes here.
  */
 #include "http/internal.h"
+#include "http/tls.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,8 +15,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#define UNIX_PREFIX "unix:"
+#define UNIX_MODE 0660
 #define SWEEP_MS 200
 #define MAX_RUNS 64 /* of MHD before other handles get their turn */
 #define WATCH_BATCH 64
@@ -127,6 +132,8 @@ static void format_peer(char *out, size_t size, const struct sockaddr *sa)
 	if (sa->sa_family == AF_INET6) {
 		inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof(text));
 		snprintf(out, size, "[%s]:%u", text, ntohs(v6->sin6_port));
+	} else if (sa->sa_family == AF_UNIX) {
+		snprintf(out, size, "unix");
 	} else if (sa->sa_family == AF_INET) {
 		inet_ntop(AF_INET, &v4->sin_addr, text, sizeof(text));
 		snprintf(out, size, "%s:%u", text, ntohs(v4->sin_port));
@@ -200,6 +207,47 @@ static int bind_to(const struct addrinfo *ai, int *saved)
 	return -1;
 }
 
+/* A socket that nobody listens on was left behind by a crash. */
+static bool is_stale(const struct sockaddr_un *sa)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool stale = fd >= 0 &&
+		     connect(fd, (const void *)sa, sizeof(*sa)) < 0 &&
+		     errno == ECONNREFUSED;
+
+	if (fd >= 0)
+		close(fd);
+	return stale;
+}
+
+static int listen_unix(const char *path, struct error *err)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd;
+
+	if (!*path || strlen(path) >= sizeof(sa.sun_path))
+		return error_set_param(err, ERROR_INVALID, "http.address",
+			"http.address: a socket's path has %zu bytes, "
+			"expected 1 to %zu",
+			strlen(path), sizeof(sa.sun_path) - 1);
+	memcpy(sa.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return error_set_errno(err, "socket");
+	if (is_stale(&sa))
+		unlink(path);
+	if (!bind(fd, (void *)&sa, sizeof(sa)) && !chmod(path, UNIX_MODE) &&
+		!listen(fd, SOMAXCONN))
+		return fd;
+	if (errno == EADDRINUSE)
+		error_set(err, ERROR_CONFLICT,
+			"cannot listen on %s: another process does", path);
+	else
+		error_set_errno(err, "cannot listen on %s", path);
+	close(fd);
+	return -1;
+}
+
 static int listen_on(const struct server_options *o, struct error *err)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
@@ -208,6 +256,8 @@ static int listen_on(const struct server_options *o, struct error *err)
 	char port[8];
 	int fd = -1, saved = 0, failed;
 
+	if (!strncmp(o->address, UNIX_PREFIX, strlen(UNIX_PREFIX)))
+		return listen_unix(o->address + strlen(UNIX_PREFIX), err);
 	snprintf(port, sizeof(port), "%u", o->port);
 	failed = getaddrinfo(o->address, port, &hints, &found);
 	if (failed)
@@ -230,38 +280,54 @@ static int learn_address(struct server *s, struct error *err)
 		struct sockaddr sa;
 		struct sockaddr_in v4;
 		struct sockaddr_in6 v6;
+		struct sockaddr_un un;
 	} bound = { 0 };
+	const char *scheme = s->tls_cert ? "https" : "http";
 	socklen_t len = sizeof(bound);
 	char text[INET6_ADDRSTRLEN];
 	bool any;
 
 	if (getsockname(s->listen_fd, &bound.sa, &len) < 0)
 		return error_set_errno(err, "the listening socket");
+	if (bound.sa.sa_family == AF_UNIX) {
+		s->loopback = true; /* the file's mode says who may come */
+		snprintf(s->url, sizeof(s->url), UNIX_PREFIX "%s",
+			bound.un.sun_path);
+		return 0;
+	}
 	if (bound.sa.sa_family == AF_INET6) {
 		s->port = ntohs(bound.v6.sin6_port);
 		s->loopback = IN6_IS_ADDR_LOOPBACK(&bound.v6.sin6_addr);
 		any = IN6_IS_ADDR_UNSPECIFIED(&bound.v6.sin6_addr);
 		inet_ntop(AF_INET6, &bound.v6.sin6_addr, text, sizeof(text));
-		snprintf(s->url, sizeof(s->url), "http://[%s]:%u",
+		snprintf(s->url, sizeof(s->url), "%s://[%s]:%u", scheme,
 			any ? "::1" : text, s->port);
 		return 0;
 	}
 	if (bound.sa.sa_family != AF_INET)
 		return error_set(err, ERROR_UNSUPPORTED,
-			"the listening socket is neither IPv4 nor IPv6");
+			"the listening socket is neither IPv4, IPv6 nor Unix");
 	s->port = ntohs(bound.v4.sin_port);
 	s->loopback = ntohl(bound.v4.sin_addr.s_addr) >> 24 == 127;
 	any = bound.v4.sin_addr.s_addr == INADDR_ANY;
 	inet_ntop(AF_INET, &bound.v4.sin_addr, text, sizeof(text));
-	snprintf(s->url, sizeof(s->url), "http://%s:%u",
+	snprintf(s->url, sizeof(s->url), "%s://%s:%u", scheme,
 		any ? "127.0.0.1" : text, s->port);
 	return 0;
 }
 
 static int start_mhd(struct server *s, struct error *err)
 {
-	const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
+	const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
+			       (s->tls_cert ? MHD_USE_TLS : 0);
+	/* MHD knows options of TLS with TLS only. */
+	struct MHD_OptionItem tls[] = {
+		{ MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)tls_retrieve },
+		{ MHD_OPTION_END, 0, NULL },
+	};
 
+	if (s->tls_cert && tls_load(s->tls_cert, s->tls_key, err) < 0)
+		return -1;
 	s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, exchange_handle, s,
 		MHD_OPTION_LISTEN_SOCKET, s->listen_fd,
 		MHD_OPTION_URI_LOG_CALLBACK, exchange_open, s,
@@ -273,7 +339,8 @@ static int start_mhd(struct server *s, struct error *err)
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, s->o.max_header,
 		MHD_OPTION_CONNECTION_TIMEOUT,
 		(s->o.write_timeout + 999) / 1000, MHD_OPTION_STRICT_FOR_CLIENT,
-		0, MHD_OPTION_END);
+		0, MHD_OPTION_ARRAY, s->tls_cert ? tls : tls + 1,
+		MHD_OPTION_END);
 	if (!s->daemon)
 		return error_set(
 			err, ERROR_INTERNAL, "the HTTP server did not start");
@@ -315,6 +382,40 @@ static int watch_loop(struct server *s, struct error *err)
 	return 0;
 }
 
+static int copy_names(struct server *s, struct error *err)
+{
+	const struct server_options *o = &s->o;
+	bool unix_path = o->listen_fd < 0 &&
+			 !strncmp(o->address, UNIX_PREFIX, strlen(UNIX_PREFIX));
+
+	if (!o->tls_cert != !o->tls_key)
+		return error_set_param(err, ERROR_INVALID, "http.tls_cert",
+			"http.tls_cert and http.tls_key belong together, but "
+			"only one is given");
+	if (unix_path)
+		s->unix_path = strdup(o->address + strlen(UNIX_PREFIX));
+	if (o->tls_cert) {
+		s->tls_cert = strdup(o->tls_cert);
+		s->tls_key = strdup(o->tls_key);
+	}
+	return (unix_path && !s->unix_path) ||
+			       (o->tls_cert && (!s->tls_cert || !s->tls_key))
+		       ? error_set_memory(err, "HTTP server", sizeof(*s))
+		       : 0;
+}
+
+static void server_free(struct server *s)
+{
+	if (s->unix_path)
+		unlink(s->unix_path);
+	if (s->tls_cert)
+		tls_release();
+	free(s->unix_path);
+	free(s->tls_cert);
+	free(s->tls_key);
+	free(s);
+}
+
 int server_open(struct server **out, uv_loop_t *loop,
 	const struct server_options *o, const struct server_ops *ops, void *ctx,
 	struct error *err)
@@ -330,7 +431,7 @@ int server_open(struct server **out, uv_loop_t *loop,
 	s->run_id = (uint32_t)(uv_hrtime() ^ (uint64_t)getpid() << 20);
 	s->watch_fd = epoll_create1(EPOLL_CLOEXEC);
 	s->listen_fd = o->listen_fd >= 0 ? o->listen_fd : listen_on(o, err);
-	if (s->listen_fd < 0)
+	if (s->listen_fd < 0 || copy_names(s, err) < 0)
 		goto fail;
 	if (s->watch_fd < 0) {
 		error_set_errno(err, "epoll_create1");
@@ -349,8 +450,13 @@ fail:
 		close(s->listen_fd);
 	if (s->watch_fd >= 0)
 		close(s->watch_fd);
-	free(s);
+	server_free(s);
 	return -1;
+}
+
+int server_reload_tls(struct server *s, struct error *err)
+{
+	return s->tls_cert ? tls_load(s->tls_cert, s->tls_key, err) : 0;
 }
 
 unsigned server_port(const struct server *s)
@@ -399,7 +505,7 @@ static void on_handle_closed(uv_handle_t *handle)
 	close(s->watch_fd);
 	if (s->done)
 		s->done(s->done_arg);
-	free(s);
+	server_free(s);
 }
 
 /* The order of watch_loop: only the first n were opened. */
@@ -417,7 +523,7 @@ static void close_handles(struct server *s)
 
 	if (!n) {
 		close(s->watch_fd);
-		free(s);
+		server_free(s);
 	}
 	for (unsigned i = 0; i < n; i++)
 		uv_close(handles[i], on_handle_closed);

@@ -221,8 +221,8 @@ operations() {
 @test "keys rotate by name, on SIGHUP, and what was begun goes on" {
 	start --auth.keys_file "$keys"
 	as_post "$alice" /v1/sessions '{"id": "hers"}'
-	curl -sSN "$url/sample" -H 'Content-Type: application/json' --max-time 20 \
-		-H "X-Api-Key: $alice" -d '{"length": 200000, "stream": true}' \
+	curl -sSN "$url/sample" -H 'Content-Type: application/json' --max-time 50 \
+		-H "X-Api-Key: $alice" -d '{"length": 60000, "stream": true}' \
 		>"$BATS_TEST_TMPDIR/stream" &
 	local reader=$!
 	wait_metric unrolld_generations_active 1

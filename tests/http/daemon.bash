@@ -36,7 +36,7 @@ start() {
 		>"$BATS_TEST_TMPDIR/out" 2>>"$BATS_TEST_TMPDIR/err" 3>&- &
 	waiter=$!
 	for tries in {1..300}; do
-		url=$(grep -o 'http://[^ ]*' "$BATS_TEST_TMPDIR/out" | head -1)
+		url=$(grep -oE 'https?://[^ ]*|unix:[^ ]*' "$BATS_TEST_TMPDIR/out" | head -1)
 		[ -z "$url" ] || break
 		kill -0 "$waiter" 2>/dev/null || break
 		sleep 0.05

@@ -263,6 +263,12 @@ static void answers_requests(void **state)
 		      "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
 		"200", "\"length\":11,\"body\":\"hello world\"");
 	assert_answer("GET / HTTP/1.0\r\n\r\n", "200", "\"path\":\"/\"");
+	assert_answer("GET http://x/a?q HTTP/1.1\r\nHost: x\r\n\r\n", "200",
+		"\"path\":\"/a\"");
+	assert_answer("GET HTTP://x:80 HTTP/1.1\r\nHost: X:80\r\n\r\n", "200",
+		"\"path\":\"/\"");
+	assert_answer("GET http://x?q HTTP/1.1\r\nHost: x\r\n\r\n", "200",
+		"\"path\":\"/\"");
 }
 
 static void keeps_connections(void **state)
@@ -319,6 +325,14 @@ static void refuses_ambiguous_requests(void **state)
 		{ "GET /a%00b HTTP/1.1\r\nHost: x\r\n\r\n", "%00" },
 		{ "GET /a\001b HTTP/1.1\r\nHost: x\r\n\r\n",
 			"percent-encoded" },
+		{ "GET http://x/ HTTP/1.1\r\nHost: y\r\n\r\n",
+			"another host than the Host header" },
+		{ "GET ftp://x/ HTTP/1.1\r\nHost: x\r\n\r\n",
+			"does not start with '/'" },
+		{ "GET x HTTP/1.1\r\nHost: x\r\n\r\n",
+			"does not start with '/'" },
+		{ "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +3\r\n\r\nabc",
+			"Content-Length" },
 		{ "GET /\303\251 HTTP/1.1\r\nHost: x\r\n\r\n",
 			"percent-encoded" },
 	};
@@ -334,7 +348,57 @@ static void refuses_ambiguous_requests(void **state)
 		send_text(fd, "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n");
 		assert_closed(fd);
 	}
-	wait_for(&f.ended, 19);
+	wait_for(&f.ended, 23);
+}
+
+/* What is no request at all: refused or hung up on, and never answered as if it
+ * were one, nor what follows it. */
+static void takes_nothing_malformed(void **state)
+{
+	static const char *const cases[] = {
+		"\r\n\r\n\r\n",
+		"GET\r\n\r\n",
+		"GET /\r\n\r\n",
+		"GET / HTTP/9.9\r\nHost: x\r\n\r\n",
+		"GET / HTTQ/1.1\r\nHost: x\r\n\r\n",
+		"GET  HTTP/1.1\r\nHost: x\r\n\r\n",
+		" GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET / HTTP/1.1\r\n: x\r\nHost: x\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: x\rA: b\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0x3\r\n\r\nabc",
+		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: "
+		"99999999999999999999999\r\n\r\nabc",
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+		"\r\nxyz\r\n",
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+		"\r\n-5\r\nhello\r\n0\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+		"\r\nFFFFFFFFFFFFFFFFF\r\nhello\r\n0\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+		"\r\n5\r\nhelloXX0\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\vchunked\r\n"
+		"\r\n0\r\n\r\n",
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+	};
+	char answer[8192];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int fd = connect_to();
+
+		send_text(fd, cases[i]);
+		shutdown(fd, SHUT_WR);
+		read_until(fd, NULL, answer, sizeof(answer));
+		close(fd);
+		if (*answer && (strncmp(answer, "HTTP/1.", 7) != 0 ||
+				       !strchr("45", answer[9])))
+			fail_msg("expected a refusal of\n%s\ngot\n%s", cases[i],
+				answer);
+	}
+	assert_answer("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "200", "}");
 }
 
 static void bounds_sizes(void **state)
@@ -517,6 +581,7 @@ int main(void)
 		TEST(answers_requests),
 		TEST(keeps_connections),
 		TEST(refuses_ambiguous_requests),
+		TEST(takes_nothing_malformed),
 		TEST(bounds_sizes),
 		TEST(notices_a_client_that_leaves),
 		TEST(streams_until_the_client_leaves),

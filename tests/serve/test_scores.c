@@ -36,7 +36,7 @@ static void finish(struct generate_request *r, struct drawn *out)
 				      */
 		else if (e->type == GENERATE_ENDED)
 			return;
-		else if (e->type == GENERATE_TOKEN) {
+		else if (e->type == GENERATE_TOKEN && out) {
 			out->ids[e->index - 1] = e->token;
 			out->logprobs[e->index - 1] = e->logprob;
 			out->best[e->index - 1] = e->top[0].logprob;
