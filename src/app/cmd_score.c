@@ -41,8 +41,10 @@ static const struct option rows[] = {
 	{ "prefix", OPTION_STRING, AT(prefix), NULL,
 		.help = "text that is read before each line, not scored",
 		.argument = "TEXT" },
-	{ "unknown", OPTION_ENUM, AT(unknown), "error", .choices = "error|skip",
-		.help = "characters outside the model's vocabulary" },
+	{ "unknown", OPTION_ENUM, AT(unknown), "auto",
+		.choices = "error|skip|auto",
+		.help = "what the vocabulary lacks; auto is its <unk> where it "
+			"has one, else error" },
 	{ "weights", OPTION_ENUM, AT(weights), "auto",
 		.choices = "auto|f32|bf16|int8",
 		.help = "in memory; auto is as the checkpoint is stored" },

@@ -70,10 +70,10 @@ static const struct field score_fields[] = {
 	{ .name = "unknown",
 		.type = FIELD_CHOICE,
 		MEMBER(unknown),
-		.choices = "error|skip",
-		.help = "What to do with characters that the model does not "
-			"know",
-		.preset = "\"error\"" },
+		.choices = "error|skip|auto",
+		.help = "What to do with what the vocabulary lacks; auto is "
+			"its <unk> where it has one, else error",
+		.preset = "\"auto\"" },
 	{ .name = "priority",
 		.type = FIELD_CHOICE,
 		MEMBER(priority),
@@ -219,7 +219,7 @@ static int open_text(struct score_run *r, size_t i, struct error *err)
 		.len = json_string_length(text),
 		.prefix = p->prefix.bytes,
 		.prefix_len = p->prefix.len,
-		.unknown = p->unknown ? UNKNOWN_SKIP : UNKNOWN_ERROR,
+		.unknown = (enum unknown_policy)p->unknown,
 		.start = p->session ? &r->start : NULL,
 		.has_top = r->has_logprobs,
 		.top = (unsigned)p->logprobs,
@@ -464,6 +464,7 @@ static void begin(struct call *c, struct score_run *r)
 {
 	uint64_t given;
 
+	r->params.unknown = UNKNOWN_AUTO;
 	if (call_read(c, score_fields, N_FIELDS, &r->params, &given, &r->json) <
 		0)
 		return;

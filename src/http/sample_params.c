@@ -182,7 +182,7 @@ const struct field sample_fields[COMPLETION_FIRST + COMPLETION_FIELDS] = {
 	[P_UNKNOWN] = { .name = "unknown",
 		.type = FIELD_CHOICE,
 		MEMBER(unknown),
-		.choices = "auto|error|skip",
+		.choices = "error|skip|auto",
 		.help = "What to do with what the vocabulary lacks of the "
 			"prompt; auto is its <unk> where it has one, else "
 			"error",
@@ -373,6 +373,7 @@ int sample_check(struct sample_params *p, uint64_t given, uint64_t max_length,
 const struct sample_params sample_defaults = {
 	.length = 200,
 	.temperature = 1,
+	.unknown = UNKNOWN_AUTO,
 	.top_p = 1,
 	.repetition_penalty = 1,
 	.n = 1,
