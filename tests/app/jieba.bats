@@ -42,6 +42,17 @@ other() {
 	grep -q '^北京' out
 }
 
+@test "the shipped model of Tang poems speaks" {
+	model=$BATS_TEST_DIRNAME/../../conf/models/tang.safetensors
+	unrolld sample "$model" -p 春风 -n 40 --seed 1 >a
+	unrolld sample "$model" -p 春风 -n 40 --seed 1 >b
+	cmp a b
+	grep -q '^春风' a
+	grep -q '。' a
+	! grep -q '<unk>' a
+	[ "$(wc -c <"$model")" -lt 4000000 ]
+}
+
 @test "words are cut as python-jieba cuts them" {
 	jieba
 	printf '北京大学生前来应聘，小明硕士毕业于' >t
