@@ -48,6 +48,7 @@ struct api {
 	struct prime *primes;	  /* likewise */
 	struct score_run *scores; /* likewise */
 	size_t n_samples, n_streams, n_calls, n_detached;
+	size_t n_scoring; /* texts that an engine has */
 	struct streams streams;
 	struct idempotents *keys; /* owned */
 	struct quota *quota;	  /* owned */
