@@ -24,6 +24,10 @@ static const struct route_table *const tables[] = { &routes_sample,
 	&routes_fine_tuning, &routes_status };
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))
 
+_Static_assert(AUTH_NAME_MAX == SESSION_OWNER_MAX &&
+		       EXCHANGE_OWNER_MAX == SESSION_OWNER_MAX,
+	"a key's name is the owner of what it makes");
+
 static void begin(void *ctx, struct exchange *x)
 {
 	router_begin(&((struct api *)ctx)->router, x);

@@ -52,6 +52,7 @@ struct api {
 	struct job_watch *watches; /* clients that follow a job */
 	atomic_bool jobs_changed;  /* and not yet looked */
 	size_t n_samples, n_streams, n_calls, n_detached, n_uploads;
+	size_t n_scoring; /* texts that an engine has */
 	struct streams streams;
 	struct idempotents *keys; /* owned */
 	struct quota *quota;	  /* owned */

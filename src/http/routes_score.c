@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define BATCH 128
+#define BESIDE_OTHERS 2
 #define BATCH_BYTES (1u << 20)
 #define MAX_TEXTS 10000
 #define MAX_LOGPROBS (1u << 20) /* values in one answer */
@@ -353,13 +354,24 @@ static void fail(struct score_run *r, const struct error *err)
 	cancel(r);
 }
 
+/* While others generate, a few side by side: each row of a step costs them. */
+static size_t most_at_once(const struct score_run *r)
+{
+	const struct api *a = r->call->api;
+
+	if (engine_active(a->backend.engine) <= a->n_scoring)
+		return BATCH;
+	return r->params.priority == SCHEDULER_BULK ? 1 : BESIDE_OTHERS;
+}
+
 /* What a full queue refuses goes on when one of ours has ended. */
 static void submit_some(struct score_run *r)
 {
 	struct engine *engine = r->call->api->backend.engine;
 	struct error err;
 
-	while (r->submitted < r->n && !r->call->err.code && r->call->x) {
+	while (r->submitted < r->n && !r->call->err.code && r->call->x &&
+		r->running < most_at_once(r)) {
 		struct member *m = &r->members[r->submitted];
 
 		if (engine_submit(engine, m->request, &err) < 0) {
@@ -370,6 +382,7 @@ static void submit_some(struct score_run *r)
 		m->submitted = true;
 		r->submitted++;
 		r->running++;
+		r->call->api->n_scoring++;
 	}
 	if (!r->running)
 		close_batch(r);
@@ -382,6 +395,7 @@ static void member_ended(struct member *m)
 	struct error err;
 
 	r->running--;
+	r->call->api->n_scoring--;
 	if (result->error.code) {
 		fail(r, &result->error);
 	} else if (m->late) {
