@@ -81,6 +81,11 @@ static const struct metric template[] = {
 	[MEASURE_SESSIONS_GONE] = { "unrolld_sessions_gone_total",
 		METRIC_COUNTER, "Sessions that are no more, by why",
 		{ { "why", "expired|deleted|evicted" } } },
+	[MEASURE_FILES] = { "unrolld_files", METRIC_GAUGE, "Uploaded files" },
+	[MEASURE_FILES_BYTES] = { "unrolld_files_bytes", METRIC_GAUGE,
+		"Disk space that they take, uploads under way included" },
+	[MEASURE_UPLOADS] = { "unrolld_uploads_active", METRIC_GAUGE,
+		"Files that are being uploaded" },
 	[MEASURE_MODELS] = { "unrolld_models", METRIC_GAUGE, "Models loaded" },
 	[MEASURE_READY] = { "unrolld_ready", METRIC_GAUGE,
 		"1 while /readyz says yes" },
@@ -246,6 +251,17 @@ static void read_sessions(struct api *a)
 	count_series(a, MEASURE_SESSIONS_GONE, 2, s.evicted, &c->evicted);
 }
 
+static void read_files(struct api *a)
+{
+	struct files_stats s = { 0 };
+
+	if (a->backend.files)
+		files_stats(a->backend.files, &s);
+	metrics_set(a->metrics, MEASURE_FILES, 0, (double)s.files);
+	metrics_set(a->metrics, MEASURE_FILES_BYTES, 0, (double)s.bytes);
+	metrics_set(a->metrics, MEASURE_UPLOADS, 0, (double)a->n_uploads);
+}
+
 int measures_render(struct api *a, struct buf *out)
 {
 	struct metrics *m = a->metrics;
@@ -261,6 +277,7 @@ int measures_render(struct api *a, struct buf *out)
 	if (a->ready) {
 		read_engine(a);
 		read_sessions(a);
+		read_files(a);
 		metrics_set(m, MEASURE_MODELS, 0,
 			(double)registry_count(a->backend.registry));
 	}

@@ -231,11 +231,15 @@ has_stored() {
 @test "what comes slowly is put together" {
 	start
 	slow_upload
+	expect "$(metric unrolld_uploads_active)" 1
 	echo end >&9
 	exec 9>&-
 	wait "$client"
 	[ "$(jq .bytes "$dir/slow")" = $((300 * 1024 + 4)) ]
 	[ "$(stored)" = 1 ]
+	wait_metric unrolld_uploads_active 0
+	expect "$(metric unrolld_files)" 1
+	expect "$(metric unrolld_files_bytes)" $((300 * 1024 + 4))
 }
 
 @test "a kill in the middle of an upload leaves no half file" {
