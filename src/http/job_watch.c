@@ -99,9 +99,7 @@ static void done(struct worker_job *job)
 		leave(w);
 	else if (w->err.code)
 		end_stream(w, &w->err);
-	else if (send_rows(w) < 0)
-		end_stream(w, NULL);
-	else if (w->over && !w->more)
+	else if (send_rows(w) < 0 || (w->over && !w->more))
 		end_stream(w, NULL);
 	else if (w->more || w->again)
 		read_more(w);

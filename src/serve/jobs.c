@@ -2,7 +2,6 @@
  * jobs_private.h. */
 #include "serve/jobs_private.h"
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/rng.h"
 
@@ -11,7 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define KEY_PREFIX "job/"
 #define RECORD_MAX (1u << 20)
 #define MAX_NOTES 4
 
@@ -69,7 +67,7 @@ static int store_record(struct jobs *j, struct job *next,
 	rc = jobs_log_changes(next, notes, n_notes, changes, &n, err);
 	if (rc == 0)
 		rc = job_save(next, &record, err);
-	snprintf(key, sizeof(key), KEY_PREFIX "%s", next->id);
+	snprintf(key, sizeof(key), JOBS_KEY_PREFIX "%s", next->id);
 	changes[n] = (struct store_change){ .key = key,
 		.value = record.data,
 		.len = record.len,
@@ -86,11 +84,14 @@ static int store_record(struct jobs *j, struct job *next,
 int jobs_commit(struct jobs *j, struct job_entry *e, struct job *next,
 	const struct job_note *notes, size_t n_notes, struct error *err)
 {
-	int rc = store_record(j, next, notes, n_notes, err);
+	struct error why;
+	int rc = store_record(j, next, notes, n_notes, &why);
 
 	if (rc < 0)
 		log_error("a job's record is not stored",
-			log_text("job", next->id), log_fault(err));
+			log_text("job", next->id), log_fault(&why));
+	if (rc < 0 && err)
+		*err = why;
 	if (rc < 0 && !job_is_over(next)) {
 		job_release(next);
 		return -1;
@@ -126,7 +127,7 @@ static void release_files(struct jobs *j, struct job_entry *e)
 	}
 }
 
-static void remove_model(struct jobs *j, const struct job *job)
+void jobs_remove_model(struct jobs *j, const struct job *job)
 {
 	char path[PATH_MAX];
 
@@ -140,10 +141,10 @@ void jobs_clean(struct jobs *j, struct job_entry *e)
 	release_files(j, e);
 	jobs_remove_work(j, e->job.id);
 	if (e->job.status != JOB_SUCCEEDED)
-		remove_model(j, &e->job);
+		jobs_remove_model(j, &e->job);
 }
 
-static int hold_files(struct jobs *j, struct job_entry *e, struct error *err)
+int jobs_hold_files(struct jobs *j, struct job_entry *e, struct error *err)
 {
 	static const char *const params[] = { "training_file",
 		"validation_file" };
@@ -167,14 +168,14 @@ static int hold_files(struct jobs *j, struct job_entry *e, struct error *err)
 
 /* --- the table ---------------------------------------------------------- */
 
-static void entry_free(struct job_entry *e)
+void jobs_entry_free(struct job_entry *e)
 {
 	jobs_close_body(e);
 	job_release(&e->job);
 	free(e);
 }
 
-static struct job_entry *entry_new(struct jobs *j)
+struct job_entry *jobs_entry_new(struct jobs *j)
 {
 	struct job_entry *e = calloc(1, sizeof(*e));
 
@@ -187,7 +188,7 @@ static struct job_entry *entry_new(struct jobs *j)
 }
 
 /* Under the lock. */
-static int add_entry(struct jobs *j, struct job_entry *e, struct error *err)
+int jobs_entry_add(struct jobs *j, struct job_entry *e, struct error *err)
 {
 	size_t cap = j->cap ? 2 * j->cap : 64;
 	struct job_entry **more;
@@ -234,7 +235,7 @@ static int make_room(struct jobs *j, struct error *err)
 			"most %zu (jobs.max)",
 			j->n, j->o.max);
 	e = j->entries[i];
-	snprintf(key, sizeof(key), KEY_PREFIX "%s", e->job.id);
+	snprintf(key, sizeof(key), JOBS_KEY_PREFIX "%s", e->job.id);
 	if (store_shared_delete(j->o.store, key, err) < 0 ||
 		jobs_log_forget(j, e->job.id, err) < 0)
 		return -1;
@@ -242,7 +243,7 @@ static int make_room(struct jobs *j, struct error *err)
 	memmove(j->entries + i, j->entries + i + 1,
 		(--j->n - i) * sizeof(struct job_entry *));
 	pthread_mutex_unlock(&j->lock);
-	entry_free(e);
+	jobs_entry_free(e);
 	return 0;
 }
 
@@ -271,7 +272,7 @@ static int prepare_entry(struct jobs *j, struct job_entry *e,
 	if (job_name_result(&e->job, err) < 0 ||
 		check_base(j, &e->job, err) < 0)
 		return -1;
-	return hold_files(j, e, err);
+	return jobs_hold_files(j, e, err);
 }
 
 /* Under the ledger. */
@@ -291,7 +292,7 @@ static int publish_entry(struct jobs *j, struct job_entry *e, struct error *err)
 		return -1;
 	pthread_mutex_lock(&j->lock);
 	e->queued = ++j->turns;
-	rc = add_entry(j, e, err);
+	rc = jobs_entry_add(j, e, err);
 	pthread_mutex_unlock(&j->lock);
 	return rc;
 }
@@ -299,7 +300,7 @@ static int publish_entry(struct jobs *j, struct job_entry *e, struct error *err)
 int jobs_create(struct jobs *j, const struct job *wanted, struct job *job,
 	struct error *err)
 {
-	struct job_entry *e = entry_new(j);
+	struct job_entry *e = jobs_entry_new(j);
 	int rc;
 
 	if (!e)
@@ -314,7 +315,7 @@ int jobs_create(struct jobs *j, const struct job *wanted, struct job *job,
 		release_files(j, e);
 	pthread_mutex_unlock(&j->ledger);
 	if (rc < 0)
-		entry_free(e);
+		jobs_entry_free(e);
 	else
 		jobs_changed(j);
 	return rc;
@@ -413,116 +414,4 @@ int jobs_list(struct jobs *j, const char *owner, const char *after,
 		return 0;
 	return error_set_param(err, ERROR_NOT_FOUND, "after",
 		"after is '%.60s', which is none of the jobs", after);
-}
-
-/* --- opening and closing ------------------------------------------------ */
-
-struct loading {
-	struct jobs *jobs;
-	struct error *err;
-	int failed;
-};
-
-static int load_row(void *arg, const char *key, const void *value, size_t len,
-	int64_t expires)
-{
-	struct loading *l = arg;
-	struct job_entry *e = entry_new(l->jobs);
-	struct error err;
-
-	(void)expires;
-	if (!e || job_load(&e->job, value, len, &err) < 0) {
-		log_error("a job is left out", log_text("key", key));
-		free(e);
-		return 0;
-	}
-	l->failed = add_entry(l->jobs, e, l->err);
-	return l->failed;
-}
-
-static int by_order(const void *a, const void *b)
-{
-	const struct job_entry *x = *(struct job_entry *const *)a;
-	const struct job_entry *y = *(struct job_entry *const *)b;
-
-	return (x->job.order > y->job.order) - (x->job.order < y->job.order);
-}
-
-static int load_all(struct jobs *j, struct error *err)
-{
-	struct loading l = { .jobs = j, .err = err };
-
-	if (store_shared_list(j->o.store, KEY_PREFIX, "", SIZE_MAX, load_row,
-		    &l, err) < 0 ||
-		l.failed)
-		return -1;
-	if (j->n)
-		qsort(j->entries, j->n, sizeof(struct job_entry *), by_order);
-	for (size_t i = 0; i < j->n; i++) {
-		struct job_entry *e = j->entries[i];
-
-		j->orders = e->job.order;
-		e->queued = ++j->turns;
-		/* It was published, but its job doesn't say so. */
-		if (e->job.status != JOB_SUCCEEDED)
-			remove_model(j, &e->job);
-		/* A file that is missing is said when it runs. */
-		if (!job_is_over(&e->job))
-			hold_files(j, e, NULL);
-	}
-	return 0;
-}
-
-static int make_directory(
-	char **path, const char *dir, const char *name, struct error *err)
-{
-	if (asprintf(path, "%s/%s", dir, name) < 0) {
-		*path = NULL;
-		return error_set_memory(err, "jobs", strlen(dir));
-	}
-	return file_make_directories(*path, 0700, err);
-}
-
-int jobs_open(
-	struct jobs **out, const struct jobs_options *o, struct error *err)
-{
-	struct jobs *j = calloc(1, sizeof(*j));
-
-	*out = NULL;
-	if (!j)
-		return error_set_memory(err, "jobs", sizeof(*j));
-	j->o = *o;
-	pthread_mutex_init(&j->ledger, NULL);
-	pthread_mutex_init(&j->lock, NULL);
-	if (make_directory(&j->work, o->dir, "work", err) < 0 ||
-		make_directory(&j->models, o->dir, "models", err) < 0 ||
-		jobs_metrics_open(j, err) < 0 || load_all(j, err) < 0) {
-		jobs_close(j);
-		return -1;
-	}
-	jobs_sweep(j);
-	*out = j;
-	return 0;
-}
-
-static void async_closed(uv_handle_t *handle)
-{
-	free(handle);
-}
-
-void jobs_close(struct jobs *j)
-{
-	if (!j)
-		return;
-	if (j->async)
-		uv_close((uv_handle_t *)j->async, async_closed);
-	for (size_t i = 0; i < j->n; i++)
-		entry_free(j->entries[i]);
-	metrics_close(j->metrics);
-	free(j->entries);
-	free(j->work);
-	free(j->models);
-	pthread_mutex_destroy(&j->lock);
-	pthread_mutex_destroy(&j->ledger);
-	free(j);
 }

@@ -68,6 +68,14 @@ int jobs_commit(struct jobs *j, struct job_entry *e, struct job *next,
 	const struct job_note *notes, size_t n_notes, struct error *err);
 /* A copy to change; under the ledger. */
 void jobs_draft(struct jobs *j, struct job_entry *e, struct job *next);
+#define JOBS_KEY_PREFIX "job/"
+struct job_entry *jobs_entry_new(struct jobs *j);
+void jobs_entry_free(struct job_entry *e);
+/* Under the lock. */
+int jobs_entry_add(struct jobs *j, struct job_entry *e, struct error *err);
+/* Under the ledger. */
+int jobs_hold_files(struct jobs *j, struct job_entry *e, struct error *err);
+void jobs_remove_model(struct jobs *j, const struct job *job);
 void jobs_changed(struct jobs *j);
 int64_t jobs_now(void);
 /* Files are let go of and its directory removed; under the ledger. */
@@ -88,7 +96,12 @@ int jobs_log_forget(struct jobs *j, const char *id, struct error *err);
 
 /* jobs_run.c */
 void jobs_schedule(struct jobs *j);
+/* jobs_request.c: of e->sources, which it makes. */
+int jobs_make_request(
+	struct job_entry *e, struct finetune_request *r, struct error *err);
+
 /* jobs_slice.c: on the pool; sets e->more. */
+void jobs_on_event(void *entry, const struct finetune_event *event);
 void jobs_slice(struct job_entry *e);
 void jobs_close_body(struct job_entry *e);
 

@@ -136,21 +136,20 @@ static void after(uv_work_t *work, int status)
 {
 	struct job_entry *e = work->data;
 	struct jobs *j = e->jobs;
-	bool ended;
 
 	(void)status;
 	pthread_mutex_lock(&j->lock);
 	e->at_work = false;
 	j->n_at_work--;
-	ended = e->claimed && !e->more;
-	if (ended) {
+	if (e->claimed && !e->more) {
 		e->claimed = false;
 		atomic_fetch_sub(&j->n_running, 1);
 	} else if (e->claimed) {
 		post(j, e);
 	}
 	pthread_mutex_unlock(&j->lock);
-	if (ended)
+	/* What it had is the system's again: the next one may be small. */
+	if (!e->claimed)
 		malloc_trim(0);
 	jobs_schedule(j);
 }

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define SLICE_NS 100000000u
 #define TURN_S 60.0 /* of training, before another that waits has its turn */
@@ -91,7 +90,7 @@ static json_t *metrics_of(const struct finetune_event *e)
 
 /* The steps after a checkpoint may be told of twice, after a crash: clients
  * hear of each once. */
-static void on_event(void *arg, const struct finetune_event *event)
+void jobs_on_event(void *arg, const struct finetune_event *event)
 {
 	static const char *const levels[] = { "info", "warn" };
 	struct job_entry *e = arg;
@@ -120,94 +119,6 @@ static void on_event(void *arg, const struct finetune_event *event)
 }
 
 /* --- beginning ---------------------------------------------------------- */
-
-static int find_file(struct job_entry *e, const char *id, int i, char *path,
-	struct error *err)
-{
-	struct files *files = e->jobs->o.files;
-
-	*path = '\0';
-	if (!*id)
-		return 0;
-	if (files_find(files, e->sources->job.owner, id, &e->sources->files[i],
-		    err) < 0)
-		return -1;
-	return files_path(files, id, path, PATH_MAX);
-}
-
-static int find_base(struct job_entry *e, struct error *err)
-{
-	struct job_sources *s = e->sources;
-	struct registry_entry *base;
-
-	s->base[0] = '\0';
-	/* What an earlier start has copied is what it goes on with. */
-	snprintf(s->base, sizeof(s->base), "%s/base.safetensors", s->dir);
-	if (!*s->job.model || access(s->base, F_OK) == 0)
-		return 0;
-	base = registry_get(e->jobs->o.registry, s->job.model, err);
-	if (!base)
-		return -1;
-	snprintf(s->base, sizeof(s->base), "%s", base->path);
-	registry_unref(base);
-	return 0;
-}
-
-static struct finetune_text text_of(const char *path, const struct file_info *i)
-{
-	return (struct finetune_text){ .path = *path ? path : NULL,
-		.name = i->name,
-		.encoding = i->encoding,
-		.lines_of_json = i->format == FILE_JSONL };
-}
-
-static json_t *about(const struct job_entry *e)
-{
-	const struct job *job = &e->sources->job;
-	json_t *json = json_pack("{s:s, s:s, s:s}", "job", job->id,
-		"training_file", job->training_file, "file_name",
-		e->sources->files[0].name);
-
-	if (*job->model)
-		json_object_set_new(json, "parent", json_string(job->model));
-	return json;
-}
-
-static int make_request(
-	struct job_entry *e, struct finetune_request *r, struct error *err)
-{
-	struct job_sources *s = calloc(1, sizeof(*s));
-	const struct job *job;
-
-	if (!s)
-		return error_set_memory(err, "job", sizeof(*s));
-	e->sources = s;
-	job = &s->job;
-	jobs_draft(e->jobs, e, &s->job);
-	if (snprintf(s->dir, sizeof(s->dir), "%s/%s", e->jobs->work, job->id) >=
-		(int)sizeof(s->dir))
-		return error_set(err, ERROR_INVALID, "jobs.dir is too long");
-	if (find_file(e, job->training_file, 0, s->training, err) < 0 ||
-		find_file(e, job->validation_file, 1, s->validation, err) < 0 ||
-		find_base(e, err) < 0)
-		return -1;
-	s->about = about(e);
-	*r = (struct finetune_request){ .options = job->options,
-		.base = *job->model ? s->base : NULL,
-		.base_name = job->model,
-		.arch = job->arch,
-		.tokenizer = job->tokenizer,
-		.seed = job->seed,
-		.training = text_of(s->training, &s->files[0]),
-		.validation = text_of(s->validation, &s->files[1]),
-		.dir = s->dir,
-		.about = s->about,
-		.stop = &e->stop,
-		.nice = e->jobs->o.nice,
-		.tell = on_event,
-		.arg = e };
-	return 0;
-}
 
 /* From QUEUED to RUNNING, or on with what was RUNNING before. 1: it was moved
  * meanwhile. */
@@ -241,7 +152,7 @@ static int open_body(struct job_entry *e, struct error *err)
 {
 	struct finetune_request r;
 
-	if (make_request(e, &r, err) < 0 ||
+	if (jobs_make_request(e, &r, err) < 0 ||
 		finetune_open(&e->body, &r, err) < 0)
 		return -1;
 	e->begun = (double)NAN;
@@ -305,10 +216,21 @@ static void settle(struct job_entry *e, bool keep)
 	jobs_close_body(e);
 }
 
-static void fail(struct job_entry *e, const struct error *why)
+/* Clients are not told where we keep our files. */
+static void hide_directory(struct error *err, const char *dir)
+{
+	const size_t n = strlen(dir);
+
+	if (!strncmp(err->message, dir, n) && err->message[n] == '/')
+		memmove(err->message, err->message + n + 1,
+			strlen(err->message + n));
+}
+
+static void fail(struct job_entry *e, struct error *why)
 {
 	const struct job_note note = { "error", why->message, NULL, false };
 
+	hide_directory(why, e->jobs->o.dir);
 	pthread_mutex_lock(&e->jobs->ledger);
 	end(e, JOB_FAIL, why, &note, 1);
 	pthread_mutex_unlock(&e->jobs->ledger);
@@ -488,7 +410,7 @@ static void validate(struct job_entry *e)
 	struct finetune_report report;
 	struct error err = { 0 };
 	struct job next;
-	int rc = make_request(e, &r, &err);
+	int rc = jobs_make_request(e, &r, &err);
 
 	if (rc == 0)
 		rc = finetune_check(&r, &report, &err);
