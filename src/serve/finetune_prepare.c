@@ -69,10 +69,11 @@ static int load_tokenizer(const struct checkpoint *c, const char *name,
 		return error_prefix(err, "model %s", name);
 	if (tokenizer_vocab(*t) == c->parameters.arch.vocab)
 		return 0;
-	tokenizer_unref(*t);
-	return error_set_param(err, ERROR_CORRUPT, "tokenizer",
+	error_set_param(err, ERROR_CORRUPT, "tokenizer",
 		"model %s: its tokenizer has %zu tokens, its tensors %zu", name,
 		tokenizer_vocab(*t), c->parameters.arch.vocab);
+	tokenizer_unref(*t);
+	return -1;
 }
 
 /* The model with rows for what its tokenizer has learnt. */

@@ -84,11 +84,14 @@ static int store_record(struct jobs *j, struct job *next,
 int jobs_commit(struct jobs *j, struct job_entry *e, struct job *next,
 	const struct job_note *notes, size_t n_notes, struct error *err)
 {
-	int rc = store_record(j, next, notes, n_notes, err);
+	struct error why;
+	int rc = store_record(j, next, notes, n_notes, &why);
 
 	if (rc < 0)
 		log_error("a job's record is not stored",
-			log_text("job", next->id), log_fault(err));
+			log_text("job", next->id), log_fault(&why));
+	if (rc < 0 && err)
+		*err = why;
 	if (rc < 0 && !job_is_over(next)) {
 		job_release(next);
 		return -1;

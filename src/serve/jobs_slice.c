@@ -216,10 +216,21 @@ static void settle(struct job_entry *e, bool keep)
 	jobs_close_body(e);
 }
 
-static void fail(struct job_entry *e, const struct error *why)
+/* Clients are not told where we keep our files. */
+static void hide_directory(struct error *err, const char *dir)
+{
+	const size_t n = strlen(dir);
+
+	if (!strncmp(err->message, dir, n) && err->message[n] == '/')
+		memmove(err->message, err->message + n + 1,
+			strlen(err->message + n));
+}
+
+static void fail(struct job_entry *e, struct error *why)
 {
 	const struct job_note note = { "error", why->message, NULL, false };
 
+	hide_directory(why, e->jobs->o.dir);
 	pthread_mutex_lock(&e->jobs->ledger);
 	end(e, JOB_FAIL, why, &note, 1);
 	pthread_mutex_unlock(&e->jobs->ledger);

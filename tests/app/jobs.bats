@@ -119,6 +119,19 @@ until_status() {
 	name=$(jobs_ list --json | jq -r .fine_tuned_model)
 	post /sample "{\"model\": \"$name\", \"length\": 5}"
 	expect "$status" 200
+	# What a job made may be deleted, and stays so.
+	request PUT /v1/aliases/mine -H 'Content-Type: application/json' \
+		-d "{\"model\": \"$name\"}"
+	expect "$status" 200
+	request DELETE "/v1/models/$name"
+	expect "$status" 409
+	request DELETE /v1/aliases/mine
+	request DELETE "/v1/models/$name"
+	expect "$body" "{\"id\":\"$name\",\"object\":\"model\",\"deleted\":true}"
+	stop
+	start
+	request GET "/v1/models/$name"
+	expect "$status" 404
 }
 
 @test "watch shows a bar on a terminal, and JSON where asked" {

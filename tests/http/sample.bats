@@ -141,7 +141,7 @@ setup_file() {
 		"temperature": "hot"|temperature|temperature is a string ("hot"), expected a number
 		"stream": 1|stream|stream is the integer 1, expected true or false
 		"echo": "yes"|echo|expected true or false
-		"model": 1|model|model is the integer 1, expected a string of 1 to 64 bytes
+		"model": 1|model|model is the integer 1, expected a string of 1 to 128 bytes
 		"session": {}|session|session is an object
 		"unknown": "ignore"|unknown|unknown is a string ("ignore"), expected one of error|skip|auto
 		"promt": "x"|promt|unknown field 'promt', expected some of: prompt length max_tokens model session
