@@ -407,7 +407,7 @@ static void validate(struct job_entry *e)
 		"Files validated, moving job to queued state", NULL, false };
 	struct jobs *j = e->jobs;
 	struct finetune_request r;
-	struct finetune_report report;
+	struct finetune_report report = { 0 };
 	struct error err = { 0 };
 	struct job next;
 	int rc = jobs_make_request(e, &r, &err);
