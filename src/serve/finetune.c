@@ -12,7 +12,7 @@
 #define SAVE_S 30.0    /* of training that a crash may cost */
 #define TELL_STEPS 100 /* metrics in the course of a run … */
 #define TELL_S 5.0     /* … or so often, where it is slow … */
-#define TELL_MIN_S 0.3 /* … and seldomer where it is fast */
+#define TELL_MIN_S 2.0 /* … and seldomer where it is fast */
 #define MESSAGE 512
 #define DIVERGED 10.0 /* times the loss of chance */
 
