@@ -48,6 +48,10 @@ struct tokenizer_options {
 struct tokenizer_builder;
 int tokenizer_builder_open(struct tokenizer_builder **b, const char *kind,
 	const struct tokenizer_options *options, struct error *err);
+/* Just opened, for a text that is to extend t, of the same kind: it cuts as t
+ * does, by the rules that t's checkpoint holds. */
+int tokenizer_builder_follow(struct tokenizer_builder *b,
+	const struct tokenizer *t, struct error *err);
 int tokenizer_builder_feed(struct tokenizer_builder *b, const char *text,
 	size_t len, struct error *err);
 int tokenizer_builder_finish(
@@ -107,6 +111,9 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t len,
  * *len = 0 for an id that is not below tokenizer_vocab. */
 const char *tokenizer_bytes(
 	const struct tokenizer *t, uint32_t id, size_t *len);
+
+/* It writes any text as it is (`byte`, `bpe`): no text extends it. */
+bool tokenizer_is_complete(const struct tokenizer *t);
 
 /* Whether a kind's vocabulary is learnt from text: `byte` knows all of it. */
 bool tokenizer_kind_learns(const char *kind);

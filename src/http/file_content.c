@@ -156,6 +156,7 @@ void file_content(
 	r->api = a;
 	r->x = x;
 	r->fd = -1;
+	snprintf(r->owner, sizeof(r->owner), "%s", exchange_owner(x));
 	r->job.run = run_open;
 	r->job.done = opened;
 	snprintf(r->info.id, sizeof(r->info.id), "%s", params->value[0]);

@@ -346,6 +346,7 @@ static struct upload *upload_new(
 	}
 	u->api = a;
 	u->x = x;
+	snprintf(u->owner, sizeof(u->owner), "%s", exchange_owner(x));
 	a->n_uploads++;
 	buf_init(&u->filling, BUFFER);
 	buf_init(&u->writing, BUFFER);

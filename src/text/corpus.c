@@ -190,6 +190,10 @@ static int learn(struct corpus *c, const struct corpus_options *o,
 
 	if (tokenizer_builder_open(&p->builder, kind, &o->learn, err) < 0)
 		return -1;
+	if (known && tokenizer_builder_follow(p->builder, known, err) < 0) {
+		tokenizer_builder_abort(p->builder);
+		return -1;
+	}
 	if (tokenizer_kind_learns(kind) &&
 		corpus_source_read(s, take, p, err) < 0) {
 		tokenizer_builder_abort(p->builder);
@@ -273,8 +277,9 @@ static int keep(struct corpus *c, struct writer *w, struct error *err)
 int corpus_open(struct corpus *c, const struct corpus_options *o,
 	struct tokenizer *known, struct error *err)
 {
-	bool learns = (!known || o->extend) &&
-		      tokenizer_kind_learns(kind_of(o, known));
+	bool learns =
+		(!known || (o->extend && !tokenizer_is_complete(known))) &&
+		tokenizer_kind_learns(kind_of(o, known));
 	struct writer w = { .options = o, .fd = -1 };
 	struct pass p = { .writer = &w, .unknown = o->unknown };
 	struct corpus_source s;

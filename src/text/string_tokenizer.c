@@ -191,6 +191,74 @@ int string_tokenizer_save(const struct tokenizer *t, json_t *json)
 			&((const struct string_tokenizer *)t)->vocabulary));
 }
 
+/* What its checkpoint holds; NULL with *err set when memory ran out. */
+static json_t *describe(const struct tokenizer *t, struct error *err)
+{
+	json_t *json = json_object();
+
+	if (json && t->ops->save(t, json) == 0)
+		return json;
+	json_decref(json);
+	error_set_memory(err, "tokenizer", t->vocab);
+	return NULL;
+}
+
+int string_builder_follow(struct tokenizer_builder *b,
+	const struct tokenizer *t, struct error *err)
+{
+	struct string_builder *s = (struct string_builder *)b;
+	json_t *json = describe(t, err);
+	struct string_tokenizer *like;
+	struct tokenizer *copy;
+	int result;
+
+	if (!json)
+		return -1;
+	result = t->ops->load(&copy, json, err);
+	json_decref(json);
+	if (result < 0)
+		return -1;
+	like = (struct string_tokenizer *)copy;
+	cutter_release(s->cutter);
+	s->cutter = like->cutter;
+	like->cutter = NULL;
+	string_tokenizer_release(copy);
+	return 0;
+}
+
+bool string_tokenizer_knows(
+	const struct tokenizer *t, const char *token, size_t len)
+{
+	const struct string_tokenizer *s = (const struct string_tokenizer *)t;
+
+	return (len == strlen(VOCABULARY_UNKNOWN) &&
+		       !memcmp(token, VOCABULARY_UNKNOWN, len)) ||
+	       string_table_find(&s->vocabulary.strings, token, len) !=
+		       VOCABULARY_NONE;
+}
+
+int string_tokenizer_extend(struct tokenizer **out, const struct tokenizer *t,
+	const struct tokenizer *more, struct error *err)
+{
+	json_t *json = describe(t, err), *list;
+	int result = json ? 0 : -1;
+
+	list = json_object_get(json, "vocabulary");
+	for (uint32_t id = 0; id < more->vocab && !result; id++) {
+		size_t len;
+		const char *token = string_tokenizer_bytes(more, id, &len);
+
+		if (!string_tokenizer_knows(t, token, len) &&
+			json_array_append_new(list, json_stringn(token, len)) <
+				0)
+			result = error_set_memory(err, "tokenizer", len);
+	}
+	if (!result)
+		result = t->ops->load(out, json, err);
+	json_decref(json);
+	return result;
+}
+
 /* One call of encode. */
 struct encoding_run {
 	const struct string_tokenizer *t;

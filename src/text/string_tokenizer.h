@@ -51,6 +51,13 @@ int string_builder_feed(struct tokenizer_builder *b, const char *text,
 int string_builder_finish(
 	struct tokenizer_builder *b, struct tokenizer **t, struct error *err);
 void string_builder_release(struct tokenizer_builder *b);
+int string_builder_follow(struct tokenizer_builder *b,
+	const struct tokenizer *t, struct error *err);
+int string_tokenizer_extend(struct tokenizer **out, const struct tokenizer *t,
+	const struct tokenizer *more, struct error *err);
+/* "<unk>" is no word: t, which may lack it, does as well without. */
+bool string_tokenizer_knows(
+	const struct tokenizer *t, const char *token, size_t len);
 /* For a finish of the kind's own: counts what is left of the text.
  * ERROR_INVALID when there was none. */
 int string_builder_flush(struct string_builder *b, struct error *err);

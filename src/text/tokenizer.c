@@ -81,6 +81,27 @@ int tokenizer_builder_nothing(struct tokenizer_builder *b, struct error *err)
 	return 0;
 }
 
+int tokenizer_follow_nothing(struct tokenizer_builder *b,
+	const struct tokenizer *t, struct error *err)
+{
+	return 0;
+}
+
+bool tokenizer_knows_all(
+	const struct tokenizer *t, const char *token, size_t len)
+{
+	return true;
+}
+
+int tokenizer_extend_none(struct tokenizer **out, const struct tokenizer *t,
+	const struct tokenizer *more, struct error *err)
+{
+	*out = NULL;
+	return error_set(err, ERROR_INVALID,
+		"tokenizer %s writes any text: nothing extends it",
+		t->ops->name);
+}
+
 static int check_options(const struct tokenizer_ops *ops,
 	const struct tokenizer_options *o, struct error *err)
 {
@@ -123,6 +144,17 @@ int tokenizer_builder_open(struct tokenizer_builder **b, const char *kind,
 	tokenizer_builder_abort(*b);
 	*b = NULL;
 	return -1;
+}
+
+int tokenizer_builder_follow(struct tokenizer_builder *b,
+	const struct tokenizer *t, struct error *err)
+{
+	if (b->ops != t->ops)
+		return error_set_param(err, ERROR_INVALID, "tokenizer",
+			"tokenizer: one of kind \"%s\" can't cut as one of "
+			"kind \"%s\" does",
+			b->ops->name, t->ops->name);
+	return b->ops->follow(b, t, err);
 }
 
 int tokenizer_builder_feed(struct tokenizer_builder *b, const char *text,
@@ -277,6 +309,11 @@ void tokenizer_unref(struct tokenizer *t)
 	if (t && atomic_fetch_sub_explicit(
 			 &t->references, 1, memory_order_acq_rel) == 1)
 		t->ops->release(t);
+}
+
+bool tokenizer_is_complete(const struct tokenizer *t)
+{
+	return t->ops->complete;
 }
 
 const char *tokenizer_kind(const struct tokenizer *t)

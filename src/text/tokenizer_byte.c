@@ -48,18 +48,6 @@ static int save(const struct tokenizer *t, json_t *json)
 	return 0;
 }
 
-static bool knows(const struct tokenizer *t, const char *token, size_t len)
-{
-	return len == 1;
-}
-
-/* There is nothing beyond all bytes. */
-static int extend(struct tokenizer **out, const struct tokenizer *t,
-	const struct tokenizer *more, struct error *err)
-{
-	return new (out, err);
-}
-
 static int encode(const struct tokenizer *t, const char *text, size_t len,
 	enum unknown_policy policy, struct tokenizer_count *count,
 	struct token_buf *out, struct error *err)
@@ -99,16 +87,18 @@ static const char *const fields[] = { NULL };
 const struct tokenizer_ops tokenizer_byte = {
 	.name = "byte",
 	.learns = false,
+	.complete = true,
 	.builder_size = sizeof(struct tokenizer_builder),
 	.builder_open = tokenizer_builder_nothing,
 	.feed = feed,
 	.finish = finish,
 	.builder_release = builder_release,
+	.follow = tokenizer_follow_nothing,
 	.fields = fields,
 	.load = load,
 	.save = save,
-	.extend = extend,
-	.knows = knows,
+	.extend = tokenizer_extend_none,
+	.knows = tokenizer_knows_all,
 	.encode = encode,
 	.boundary = boundary,
 	.bytes = bytes,

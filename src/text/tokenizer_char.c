@@ -388,6 +388,7 @@ const struct tokenizer_ops tokenizer_char = {
 	.feed = feed,
 	.finish = finish,
 	.builder_release = builder_release,
+	.follow = tokenizer_follow_nothing,
 	.fields = fields,
 	.load = load,
 	.save = save,

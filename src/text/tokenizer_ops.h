@@ -37,6 +37,7 @@ enum tokenizer_takes {
 struct tokenizer_ops {
 	const char *name;
 	bool learns;
+	bool complete;	/* writes any text: nothing extends it */
 	unsigned takes; /* enum tokenizer_takes */
 
 	/* A builder in `size` zeroed bytes but for ops and options, which are
@@ -49,6 +50,10 @@ struct tokenizer_ops {
 	int (*finish)(struct tokenizer_builder *b, struct tokenizer **t,
 		struct error *err);
 	void (*builder_release)(struct tokenizer_builder *b);
+	/* A builder that was just opened cuts as t does, whatever its options
+	 * say: for what is to extend t. */
+	int (*follow)(struct tokenizer_builder *b, const struct tokenizer *t,
+		struct error *err);
 
 	/* The JSON fields beside kind and start; load refuses others by
 	 * itself through the NULL-terminated list `fields`. */
@@ -79,8 +84,15 @@ extern const struct tokenizer_ops tokenizer_word;
 extern const struct tokenizer_ops tokenizer_jieba;
 extern const struct tokenizer_ops tokenizer_bpe;
 
-/* For kinds that have nothing to open. */
+/* For kinds that have nothing to open, nor to follow. */
 int tokenizer_builder_nothing(struct tokenizer_builder *b, struct error *err);
+int tokenizer_follow_nothing(struct tokenizer_builder *b,
+	const struct tokenizer *t, struct error *err);
+/* Of kinds that are complete. */
+bool tokenizer_knows_all(
+	const struct tokenizer *t, const char *token, size_t len);
+int tokenizer_extend_none(struct tokenizer **out, const struct tokenizer *t,
+	const struct tokenizer *more, struct error *err);
 /* ERROR_UNPROCESSABLE for the bytes at s, `offset` units from the start. */
 int tokenizer_invalid_utf8(const char *s, size_t len, const char *unit,
 	uint64_t offset, struct error *err);

@@ -275,3 +275,40 @@ operations() {
 	as whatever GET /v1/models
 	expect "$status" 200
 }
+
+@test "files and jobs are of the key that made them" {
+	local file job
+	start --auth.keys_file "$keys"
+	for _ in {1..40}; do echo 'ROMEO: the quick brown fox, O me!'; done \
+		>"$BATS_TEST_TMPDIR/text"
+	as "$trainer" POST /v1/files -F purpose=fine-tune -F "file=@$BATS_TEST_TMPDIR/text"
+	expect "$status" 200
+	file=$(field .id)
+	as_post "$trainer" /v1/fine_tuning/jobs "{\"model\": \"tiny\", \"training_file\": \"$file\", \"hyperparameters\": {\"max_steps\": 2}}"
+	expect "$status" 200
+	job=$(field .id)
+	as "$trainer" GET "/v1/files/$file/content"
+	expect "$status" 200
+	expect "$body" "$(cat "$BATS_TEST_TMPDIR/text")"
+	# Alice may train, too, but not on these.
+	as "$alice" GET /v1/files
+	expect "$(field '.data | length')" 0
+	as "$alice" GET "/v1/files/$file"
+	expect "$status" 404
+	as "$alice" GET "/v1/files/$file/content"
+	expect "$status" 404
+	as "$alice" DELETE "/v1/files/$file"
+	expect "$status" 404
+	as_post "$alice" /v1/fine_tuning/jobs "{\"model\": \"tiny\", \"training_file\": \"$file\"}"
+	[[ "$status" == 40[04] ]]
+	as "$alice" GET /v1/fine_tuning/jobs
+	expect "$(field '.data | length')" 0
+	as "$alice" GET "/v1/fine_tuning/jobs/$job/events"
+	expect "$status" 404
+	as "$alice" POST "/v1/fine_tuning/jobs/$job/cancel"
+	expect "$status" 404
+	as "$bob" GET "/v1/fine_tuning/jobs/$job"
+	expect_error 403 null insufficient_scope "train"
+	as "$trainer" GET "/v1/fine_tuning/jobs/$job"
+	expect "$status" 200
+}

@@ -310,8 +310,8 @@ static void test_refused_texts(void **state)
 		"encoding");
 	about.encoding = "klingon";
 	refuses(&p, "abc", 3, &about, ERROR_INVALID,
-		"encoding: unknown charset \"klingon\", expected utf-8, bytes "
-		"or a name that `iconv -l` lists, such as latin1, "
+		"encoding: unknown charset \"klingon\", expected utf-8, bytes, "
+		"auto or a name that `iconv -l` lists, such as latin1, "
 		"windows-1252, gbk, gb18030, shift_jis, utf-16");
 	about.encoding = "gbk";
 	about.format = FILE_JSONL;

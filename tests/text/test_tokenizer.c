@@ -643,6 +643,37 @@ static void test_extend(void **state)
 	}
 }
 
+/* What extends a tokenizer is cut by its rules, not by the defaults. */
+static void test_what_extends_is_cut_alike(void **state)
+{
+	const struct tokenizer_options o = { .lower_case = true };
+	struct tokenizer *t, *more, *both;
+	struct tokenizer_builder *b;
+	struct error err;
+	size_t len;
+
+	assert_int_equal(tokenizer_builder_open(&b, "word", &o, &err), 0);
+	assert_int_equal(tokenizer_builder_feed(b, "one two", 7, &err), 0);
+	assert_int_equal(tokenizer_builder_finish(b, &t, &err), 0);
+	assert_int_equal(tokenizer_builder_open(&b, "word", NULL, &err), 0);
+	assert_int_equal(tokenizer_builder_follow(b, t, &err), 0);
+	assert_int_equal(tokenizer_builder_feed(b, "ONE Three", 9, &err), 0);
+	assert_int_equal(tokenizer_builder_finish(b, &more, &err), 0);
+	assert_int_equal(tokenizer_extend(&both, t, more, &err), 0);
+	assert_int_equal(tokenizer_vocab(both), tokenizer_vocab(t) + 1);
+	assert_memory_equal(
+		tokenizer_bytes(both, (uint32_t)tokenizer_vocab(t), &len),
+		" three", 6);
+	assert_int_equal(len, 6);
+	assert_int_equal(tokenizer_builder_open(&b, "char", NULL, &err), 0);
+	assert_int_equal(tokenizer_builder_follow(b, t, &err), -1);
+	assert_string_equal(err.param, "tokenizer");
+	tokenizer_builder_abort(b);
+	tokenizer_unref(both);
+	tokenizer_unref(more);
+	tokenizer_unref(t);
+}
+
 static void test_extend_is_of_one_kind(void **state)
 {
 	struct tokenizer *a = learn_text("char", "a"),
@@ -668,6 +699,7 @@ int main(void)
 		cmocka_unit_test(test_load_keeps_order),
 		cmocka_unit_test(test_extend),
 		cmocka_unit_test(test_extend_is_of_one_kind),
+		cmocka_unit_test(test_what_extends_is_cut_alike),
 	};
 
 	small_jieba_use();
