@@ -4,6 +4,7 @@
 #include "app/paths.h"
 #include "math/kernels.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #define PREFIX "UNROLLD_"
+#define MAX_URL 1024
 
 static const char *const stores[] = { "memory", "sqlite" };
 
@@ -138,7 +140,7 @@ static int resolve(struct config *c, struct error *err)
 	return paths_sessions(v->sessions_path, &c->sessions_path, err);
 }
 
-int config_open(struct config *c, int argc, char **argv, struct error *err)
+int config_read(struct config *c, int argc, char **argv, struct error *err)
 {
 	*c = (struct config){ 0 };
 	c->values = calloc(1, sizeof(*c->values));
@@ -149,7 +151,17 @@ int config_open(struct config *c, int argc, char **argv, struct error *err)
 		free(c->values);
 		return -1;
 	}
-	if (!load(c, argc, argv, err) && !resolve(c, err))
+	if (!load(c, argc, argv, err))
+		return 0;
+	config_release(c);
+	return -1;
+}
+
+int config_open(struct config *c, int argc, char **argv, struct error *err)
+{
+	if (config_read(c, argc, argv, err) < 0)
+		return -1;
+	if (!resolve(c, err))
 		return 0;
 	config_release(c);
 	return -1;
@@ -162,6 +174,33 @@ void config_release(struct config *c)
 	free(c->model_weights);
 	options_release(&c->options);
 	free(c->values);
+}
+
+/* An address that means all of them is reached at its loopback one. */
+int config_url(const struct config *c, char **url, struct error *err)
+{
+	const char *host = c->values->address;
+	unsigned char v6[16];
+	struct buf out;
+
+	if (!c->values->port)
+		return error_set_param(err, ERROR_INVALID, "http.port",
+			"http.port is 0, any free one: say where the daemon is "
+			"with --url");
+	if (!strcmp(host, "0.0.0.0"))
+		host = "127.0.0.1";
+	else if (!strcmp(host, "::"))
+		host = "::1";
+	buf_init(&out, MAX_URL);
+	if (buf_printf(&out,
+		    inet_pton(AF_INET6, host, v6) == 1 ? "http://[%s]:%u"
+						       : "http://%s:%u",
+		    host, (unsigned)c->values->port) < 0) {
+		buf_release(&out);
+		return error_set_memory(err, "URL", MAX_URL);
+	}
+	*url = out.data;
+	return 0;
 }
 
 int config_print_help(const struct config *c, struct buf *out)

@@ -29,7 +29,14 @@ struct config {
 /* Reads argv[0..argc) of `serve`, the environment and the file. Errors name
  * where the wrong value stands. */
 int config_open(struct config *c, int argc, char **argv, struct error *err);
+/* The same, but only read: nothing is looked for or made on disk, and paths
+ * stay NULL. */
+int config_read(struct config *c, int argc, char **argv, struct error *err);
 void config_release(struct config *c);
+
+/* How a daemon with these options is reached from its own machine; the
+ * caller's to free. */
+int config_url(const struct config *c, char **url, struct error *err);
 
 int config_print_help(const struct config *c, struct buf *out);
 int config_print_file(const struct config *c, struct buf *out);

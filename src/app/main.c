@@ -28,6 +28,7 @@ static const struct command commands[] = {
 	{ "import", cmd_import, "make a model of PyTorch's weights" },
 	{ "export", cmd_export, "write a model's weights for PyTorch" },
 	{ "sessions", cmd_sessions, "look after a daemon's sessions" },
+	{ "health", cmd_health, "ask a daemon whether it is ready" },
 	{ "bench", cmd_bench, "measure how fast a model steps here" },
 	{ "version", cmd_version, "print the version and what it runs on" },
 	{ "help", cmd_help, "explain a command" },
