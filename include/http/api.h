@@ -11,6 +11,7 @@
 #define HTTP_API_H
 
 #include "base/error.h"
+#include "http/auth.h"
 #include "http/server.h"
 #include "http/worker.h"
 #include "serve/engine.h"
@@ -52,6 +53,11 @@ int api_open(struct api **a, uv_loop_t *loop, const struct api_options *o,
 /* For server_open, with the api as ctx; then tell the api of the server. */
 extern const struct server_ops api_server_ops;
 void api_set_server(struct api *a, struct server *s);
+
+/* From now on only these keys may come in (NULL: anybody may); what they began
+ * before goes on. The api's to close. */
+void api_set_auth(struct api *a, struct auth *auth);
+bool api_asks_for_keys(const struct api *a);
 
 /* engine_options.wake, with the api as its argument. Any thread. */
 void api_wake(void *api);

@@ -24,6 +24,11 @@ const char *exchange_query(const struct exchange *x);
 const char *exchange_header(const struct exchange *x, const char *name);
 const char *exchange_id(const struct exchange *x);   /* for X-Request-Id */
 const char *exchange_peer(const struct exchange *x); /* address:port */
+/* The name of the key that asks, at most EXCHANGE_OWNER_MAX bytes; "" while
+ * nobody is asked for one. */
+#define EXCHANGE_OWNER_MAX 64
+void exchange_set_owner(struct exchange *x, const char *name);
+const char *exchange_owner(const struct exchange *x);
 
 /* The body, complete once the server calls ops->complete. `take` hands it to
  * the caller, who frees it; it stays within the server's memory budget until

@@ -41,6 +41,7 @@ struct field {
 	const char *schema;  /* FIELD_JSON: its JSON schema, as text */
 	const char *help;    /* for the documentation; one sentence */
 	const char *preset;  /* the default, as JSON text, or NULL */
+	bool required;	     /* for the documentation */
 };
 
 /* Is the declared content type JSON? Fills a message if not (415). */
@@ -54,6 +55,10 @@ int request_parse(const char *body, size_t len, bool optional, json_t **json,
 /* Move fields into *out, which holds the defaults; it borrows from json. Bit i
  * of *given is set when fields[i] was given, and was not null. */
 int request_read(const json_t *json, const struct field *fields, size_t n,
+	void *out, uint64_t *given, struct error *err);
+
+/* The same, passing over names that are not among the fields. */
+int request_read_known(const json_t *json, const struct field *fields, size_t n,
 	void *out, uint64_t *given, struct error *err);
 
 /* Decimal, the whole text, at most 2^64-1. */

@@ -7,6 +7,7 @@
 #define HTTP_ROUTER_H
 
 #include "base/error.h"
+#include "http/auth.h"
 #include "http/request.h"
 #include "http/server.h"
 
@@ -14,9 +15,12 @@
 #define ROUTE_BINARY "application/octet-stream"
 #define ROUTE_PARAM_MAX 128 /* bytes of a decoded {part} of a path */
 
+/* What a key must be allowed, once keys are asked for. */
 enum route_scope {
-	ROUTE_PUBLIC, /* says nothing of anyone's data */
-	ROUTE_SAMPLE, /* uses models and sessions */
+	ROUTE_PUBLIC = 0,	    /* says nothing of anyone's data: no key */
+	ROUTE_SAMPLE = AUTH_SAMPLE, /* uses models and sessions */
+	ROUTE_TRAIN = AUTH_TRAIN,   /* files and jobs */
+	ROUTE_ADMIN = AUTH_ADMIN,   /* the daemon itself */
 };
 
 struct route_params {
@@ -35,6 +39,7 @@ struct route {
 	const struct field *query; /* [n_query] names in the query, for the
 				    * documentation and call_check_query */
 	size_t n_query;
+	bool lenient; /* names that are not among the fields are passed over */
 	bool body_optional;
 	bool binary;	    /* a body may also be ROUTE_BINARY: its fields are
 			     * then in the query */
@@ -61,6 +66,7 @@ struct router {
 	const struct route_table *tables; /* [n_tables] borrowed */
 	size_t n_tables;
 	struct router_options o; /* lists borrowed */
+	const struct auth *auth; /* borrowed; NULL: no keys are asked for */
 	void *ctx;		 /* for handlers */
 };
 

@@ -38,6 +38,9 @@ struct generate_options {
 	struct session *session;      /* held, or NULL; see generate_open */
 	const char *prompt;	      /* UTF-8, need not be terminated */
 	size_t prompt_len;
+	const uint32_t *tokens; /* [n_tokens] the prompt as ids, copied: then
+				 * there is no text. Or NULL */
+	size_t n_tokens;
 	enum unknown_policy unknown;
 	struct sampler_options sampler; /* bias is copied */
 	uint64_t length;		/* tokens to draw; 0 only primes */
@@ -50,8 +53,12 @@ struct generate_options {
 	unsigned n;	   /* choices, 1..16; 1 with a session */
 	bool has_logprobs; /* else events carry no logprob */
 	unsigned logprobs; /* most probable tokens per event, 0..20 */
-	int64_t queue_ms;  /* to wait for a slot at most; 0 = any */
-	int64_t run_ms;	   /* to run at most, then GENERATE_DEADLINE; 0 = any */
+	/* Prompt tokens from this one on get their log-probability, see
+	 * generate_scores. */
+	bool has_scores;
+	uint64_t score_from;
+	int64_t queue_ms; /* to wait for a slot at most; 0 = any */
+	int64_t run_ms;	  /* to run at most, then GENERATE_DEADLINE; 0 = any */
 	int64_t deadline_ms; /* both together, from engine_submit; 0 = any */
 	uint64_t client;     /* who asks: shares are even among clients */
 	enum scheduler_priority priority;
@@ -189,6 +196,15 @@ struct registry_entry *generate_model(const struct generate_request *r);
 const char *generate_session_id(const struct generate_request *r);
 uint64_t generate_seed(const struct generate_request *r);
 uint64_t generate_prompt_tokens(const struct generate_request *r);
+/* The prompt's ids [generate_prompt_tokens]. */
+const uint32_t *generate_prompt(const struct generate_request *r);
+/* What the model made of the prompt: nats of each of its tokens, of the
+ * unmodified softmax [generate_prompt_tokens], 0 before score_from. Whole
+ * after an ENDED without an error, not before. NULL unless asked for. */
+const float *generate_scores(const struct generate_request *r);
+/* The most probable ones in each place [generate_prompt_tokens][*n]. */
+const struct generate_top *generate_score_tops(
+	const struct generate_request *r, unsigned *n);
 /* Whole after ENDED was read (all but `committed` and its time after SETTLED),
  * not before. */
 const struct generate_result *generate_result(const struct generate_request *r);

@@ -24,6 +24,7 @@ enum record_phase { RECORD_OPEN, RECORD_ENDED, RECORD_CANCELLED };
 struct request_record {
 	char id[RECORD_ID_MAX + 1];	  /* the stream's */
 	char session[SESSION_ID_MAX + 1]; /* or "" */
+	char owner[SESSION_OWNER_MAX + 1];
 	char model[REGISTRY_NAME_MAX + 1];
 	char system[64]; /* system fingerprint of what computed it */
 	uint64_t start;	 /* the session's position before it */
@@ -59,7 +60,9 @@ int record_post(struct sessions *s, const struct request_record *r, int64_t ms,
 	const struct store_change *with, struct error *err);
 void record_drop(struct sessions *s, const char *id, const char *session,
 	const struct store_change *with);
-/* ERROR_NOT_FOUND with param `stream`. *state is released by the caller if
+/* ERROR_NOT_FOUND with param `stream`. */
+int record_missing(const char *id, struct error *err);
+/* That, too. *state is released by the caller if
  * *has_state. Reads the store. */
 int record_read(struct sessions *s, const char *id, struct request_record **r,
 	struct session_state *state, bool *has_state, struct error *err);

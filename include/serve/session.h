@@ -197,6 +197,11 @@ int session_create(struct sessions *s, const struct session_options *o,
 int session_get(struct sessions *s, const char *id, struct session_info *info,
 	struct error *err);
 
+/* ERROR_NOT_FOUND when it is another's, as if it did not exist; an owner of ""
+ * may see all. Reads the store. */
+int session_check_owner(struct sessions *s, const char *id, const char *owner,
+	struct error *err);
+
 struct session_filter {
 	const char *after;  /* ids greater than this; or NULL */
 	const char *prefix; /* of ids; or NULL */

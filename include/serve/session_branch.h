@@ -85,6 +85,14 @@ int session_import(struct sessions *s, struct registry *r, const void *blob,
 	struct session_info *info, store_done_fn *done, void *arg,
 	struct error *err);
 
+/* A copy of its info and state, and the model that it would go on with (a
+ * reference), which the state was checked against. The caller releases all
+ * three. Reads the store, perhaps a model's file. */
+int session_look(struct sessions *s, struct registry *r, const char *id,
+	const struct session_point *from, struct session_info *info,
+	struct session_state *state, struct registry_entry **model,
+	struct error *err);
+
 struct session_peek {
 	struct session_info info;
 	struct registry_entry *model; /* a reference */

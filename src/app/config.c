@@ -27,7 +27,7 @@ static bool is_injected(const char *variable)
 static int load_environment(struct options *o, struct error *err)
 {
 	static const char *const allowed[] = { PREFIX "EXE", PREFIX "KERNELS",
-		PREFIX "URL", NULL };
+		PREFIX "URL", PREFIX "API_KEY", CONFIG_KEYS, NULL };
 	char **copy;
 	size_t n = 0, kept = 0;
 	int loaded;
@@ -349,6 +349,16 @@ uint64_t config_drain_ms(const struct config *c)
 bool config_realtime(const struct config *c)
 {
 	return c->values->realtime;
+}
+
+void config_auth(const struct config *c, struct auth_options *o)
+{
+	const char *keys = getenv(CONFIG_KEYS);
+
+	*o = (struct auth_options){
+		.file = c->values->keys_file,
+		.text = keys && *keys ? keys : NULL,
+	};
 }
 
 bool config_allow_anonymous(const struct config *c)

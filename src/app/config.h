@@ -14,6 +14,7 @@
 #include "serve/session.h"
 
 #define CONFIG_FILE "/etc/unrolld/unrolld.conf"
+#define CONFIG_KEYS "UNROLLD_API_KEYS" /* in the environment: no option */
 
 struct config_values; /* what the option table fills */
 
@@ -55,6 +56,7 @@ void config_store_writer(
 	const struct config *c, struct store_writer_options *o);
 uint64_t config_drain_ms(const struct config *c);
 bool config_realtime(const struct config *c);
+void config_auth(const struct config *c, struct auth_options *o);
 bool config_allow_anonymous(const struct config *c);
 
 #endif

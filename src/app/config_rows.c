@@ -179,6 +179,15 @@ const struct option config_rows[] = {
 		.help = "Requests that may wait for such a thread; others get "
 			"a 429" },
 	HEADING("Access"),
+	{ .name = "auth.keys_file",
+		.type = OPTION_STRING,
+		AT(keys_file),
+		.argument = "FILE",
+		.help = "API keys, one a line: NAME SCOPES KEY, with scopes of "
+			"sample, train, admin, and KEY the secret or sha256: "
+			"and its SHA-256. Not readable by others. "
+			"$UNROLLD_API_KEYS may hold such lines, too, between "
+			"semicolons. Without any key nobody is asked for one" },
 	{ .name = "auth.allow_anonymous",
 		.type = OPTION_BOOL,
 		AT(allow_anonymous),

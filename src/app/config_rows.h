@@ -19,6 +19,7 @@ struct config_values {
 	int store, durability, weights;
 	char *sessions_path;
 	uint64_t sessions_max, sessions_max_bytes, sessions_max_per_owner;
+	char *keys_file;
 	uint64_t sessions_ttl, boundaries, resident, resident_bytes;
 	uint64_t max_pending, idempotency_ttl;
 	int when_full, on_corruption;

@@ -158,12 +158,18 @@ static int perform(struct http_client *c, struct buf *answer, struct error *err)
 
 static struct curl_slist *headers(const struct http_request *r)
 {
+	const char *key = getenv("UNROLLD_API_KEY");
 	struct curl_slist *list = NULL;
-	char type[96];
+	char type[96], bearer[320];
 
 	if (r->type) {
 		snprintf(type, sizeof(type), "Content-Type: %s", r->type);
 		list = curl_slist_append_(list, type);
+	}
+	if (key && *key && strlen(key) < sizeof(bearer) - 32) {
+		snprintf(bearer, sizeof(bearer), "Authorization: Bearer %s",
+			key);
+		list = curl_slist_append_(list, bearer);
 	}
 	return curl_slist_append_(list, "Expect:");
 }

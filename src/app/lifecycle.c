@@ -233,7 +233,34 @@ static void reloaded(struct worker_job *job)
 		begin_reload(d);
 }
 
-static void reload_log_level(const struct daemon *d)
+static int load_keys(
+	struct daemon *d, const struct config *c, struct error *err)
+{
+	struct auth_options o;
+	struct auth *auth;
+
+	config_auth(c, &o);
+	if (auth_open(&auth, &o, err) < 0)
+		return -1;
+	api_set_auth(d->api, auth);
+	return 0;
+}
+
+/* Whoever had to show a key must go on to: no reload opens the daemon. */
+static void reload_keys(struct daemon *d, const struct config *fresh)
+{
+	struct auth_options o;
+	struct error err;
+
+	config_auth(fresh, &o);
+	if (api_asks_for_keys(d->api) && !o.file && !o.text)
+		log_warn("no keys are configured any more: those that there "
+			 "were are kept");
+	else if (load_keys(d, fresh, &err) < 0)
+		log_warn("API keys are not read again", log_fault(&err));
+}
+
+static void reload_options(struct daemon *d)
 {
 	struct log_options o;
 	struct config fresh;
@@ -247,6 +274,7 @@ static void reload_log_level(const struct daemon *d)
 	}
 	config_log(&fresh, &o);
 	log_set_level(o.level);
+	reload_keys(d, &fresh);
 	config_release(&fresh);
 }
 
@@ -259,7 +287,7 @@ static void begin_reload(struct daemon *d)
 		return;
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
 		(unsigned long long)(uv_hrtime() / 1000));
-	reload_log_level(d);
+	reload_options(d);
 	if (post(d, run_reload, reloaded, &err) < 0)
 		log_warn("models are not read again", log_fault(&err));
 }
@@ -325,11 +353,13 @@ static void prepare_process(void)
 
 static int check_exposure(const struct daemon *d, struct error *err)
 {
-	if (server_is_loopback(d->server) || config_allow_anonymous(d->config))
+	if (server_is_loopback(d->server) || api_asks_for_keys(d->api) ||
+		config_allow_anonymous(d->config))
 		return 0;
 	return error_set_param(err, ERROR_INVALID, "http.address",
 		"%s can be reached from the network, and nothing asks who "
-		"comes; listen on 127.0.0.1, or set auth.allow_anonymous",
+		"comes; give API keys in auth.keys_file, listen on 127.0.0.1, "
+		"or set auth.allow_anonymous",
 		server_url(d->server));
 }
 
@@ -382,7 +412,8 @@ static int start(struct daemon *d, struct error *err)
 		api_close(d->api, NULL, NULL);
 		return -1;
 	}
-	if (check_exposure(d, err) < 0 || post(d, run_load, loaded, err) < 0) {
+	if (load_keys(d, d->config, err) < 0 || check_exposure(d, err) < 0 ||
+		post(d, run_load, loaded, err) < 0) {
 		server_close(d->server, NULL, NULL);
 		api_close(d->api, NULL, NULL);
 		return -1;

@@ -24,6 +24,7 @@ static const struct command commands[] = {
 	{ "train", cmd_train, "train a model on a text" },
 	{ "sample", cmd_sample, "generate text from a model" },
 	{ "eval", cmd_eval, "measure a model on a text" },
+	{ "score", cmd_score, "tell how probable lines of text are" },
 	{ "inspect", cmd_inspect, "show what a model holds" },
 	{ "import", cmd_import, "make a model of PyTorch's weights" },
 	{ "export", cmd_export, "write a model's weights for PyTorch" },

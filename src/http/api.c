@@ -17,7 +17,7 @@
 static const struct route_table *const tables[] = { &routes_sample,
 	&routes_streams, &routes_session_move, &routes_sessions,
 	&routes_session_fork, &routes_session_branch, &routes_models,
-	&routes_status };
+	&routes_score, &routes_status };
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))
 
 static void begin(void *ctx, struct exchange *x)
@@ -165,6 +165,7 @@ static void api_free(struct api *a)
 		close(a->wake_fd);
 	streams_release(&a->streams);
 	free(a->keys);
+	auth_close(a->auth);
 	metrics_close(a->metrics);
 	free(a->measures);
 	free((void *)a->router.tables);
@@ -219,6 +220,18 @@ void api_set_server(struct api *a, struct server *s)
 	a->router.o.check_host = server_is_loopback(s) || a->o.n_hosts;
 }
 
+void api_set_auth(struct api *a, struct auth *auth)
+{
+	auth_close(a->auth);
+	a->auth = auth;
+	a->router.auth = auth;
+}
+
+bool api_asks_for_keys(const struct api *a)
+{
+	return a->auth != NULL;
+}
+
 void api_wake(void *api)
 {
 	struct api *a = api;
@@ -254,6 +267,7 @@ void api_cancel(struct api *a)
 {
 	sample_cancel_all(a);
 	session_prime_cancel_all(a);
+	score_cancel_all(a);
 }
 
 static void on_closed(uv_handle_t *handle)

@@ -12,6 +12,7 @@
 struct idempotents;
 struct sample;
 struct prime;
+struct score_run;
 struct generate_request;
 
 /* What generate_user points to, whoever asked for a generation: it has events
@@ -32,6 +33,7 @@ struct api {
 	uv_loop_t *loop;
 	struct api_options o;
 	struct router router;
+	struct auth *auth; /* owned; NULL: no keys are asked for */
 	struct server *server;
 	struct workers *workers;
 	struct metrics *metrics;
@@ -41,8 +43,9 @@ struct api {
 	struct sessions_stats counted_sessions;
 	struct api_backend backend; /* all set once ready */
 	bool ready, draining;
-	struct sample *samples; /* list of all that are at work */
-	struct prime *primes;	/* likewise */
+	struct sample *samples;	  /* list of all that are at work */
+	struct prime *primes;	  /* likewise */
+	struct score_run *scores; /* likewise */
 	size_t n_samples, n_streams, n_calls, n_detached;
 	struct streams streams;
 	struct idempotents *keys; /* owned */
@@ -62,7 +65,7 @@ struct api {
 /* One table of rows per routes_*.c. */
 extern const struct route_table routes_sample, routes_streams, routes_sessions,
 	routes_session_fork, routes_session_branch, routes_session_move,
-	routes_models, routes_status;
+	routes_models, routes_score, routes_status;
 
 /* False when the request was refused, with the reason: loading or draining. */
 bool api_admit(struct api *a, struct exchange *x);
@@ -121,5 +124,6 @@ void sample_poll(struct api *a);
 void sample_heartbeat(struct api *a);
 void sample_cancel_all(struct api *a);
 void session_prime_cancel_all(struct api *a);
+void score_cancel_all(struct api *a);
 
 #endif

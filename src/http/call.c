@@ -126,10 +126,22 @@ static void run(struct worker_job *job)
 	if (c->key.key[0])
 		c->found = idempotent_find(
 			&c->key, c->api->backend.sessions, &c->replay, &c->err);
-	if (c->found)
+	if (c->found ||
+		(c->of_session &&
+			session_check_owner(c->api->backend.sessions,
+				c->params.value[0], c->owner, &c->err) < 0))
 		call_done(c);
 	else
 		c->work(c);
+}
+
+int call_again(struct call *c, void (*work)(struct call *c))
+{
+	c->work = work;
+	c->job.run = run;
+	c->job.done = done;
+	atomic_store(&c->holders, 1);
+	return workers_post(c->api->workers, &c->job, &c->err);
 }
 
 void call_hold(struct call *c)
@@ -141,6 +153,14 @@ void call_done(struct call *c)
 {
 	if (atomic_fetch_sub(&c->holders, 1) == 1)
 		worker_done(&c->job);
+}
+
+/* What is under a session's id is its owner's only. */
+static bool is_of_session(const char *route)
+{
+	static const char prefix[] = "/v1/sessions/{id}";
+
+	return !strncmp(route, prefix, sizeof(prefix) - 1);
 }
 
 static void start(struct api *a, struct exchange *x,
@@ -169,6 +189,8 @@ static void start(struct api *a, struct exchange *x,
 	c->x = x;
 	c->params = *params;
 	c->client = client_of(x);
+	snprintf(c->owner, sizeof(c->owner), "%s", exchange_owner(x));
+	c->of_session = is_of_session(exchange_route(x));
 	c->work = work;
 	atomic_init(&c->holders, 1);
 	c->status = 200;

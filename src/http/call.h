@@ -20,6 +20,7 @@ struct call {
 	/* The name of the key that asks, whose the things made are; "" while no
 	 * keys are asked for. */
 	char owner[SESSION_OWNER_MAX + 1];
+	bool of_session; /* its first parameter is a session's id */
 	char query[1024];
 	bool wants_json;  /* its Accept names application/json */
 	bool binary_body; /* not JSON but bytes */
@@ -67,6 +68,9 @@ void call_start(struct api *a, struct exchange *x,
  * once, and stores its answer by call_keep_with. */
 void call_start_once(struct api *a, struct exchange *x,
 	const struct route_params *params, void (*work)(struct call *c));
+/* Once more to a worker, from `then`: c->work, and then `then` again. An error
+ * goes to c->err. Loop thread. */
+int call_again(struct call *c, void (*work)(struct call *c));
 /* One more thread will say call_done. */
 void call_hold(struct call *c);
 /* Not to be touched any more by who says this. Any thread. */

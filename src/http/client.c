@@ -7,7 +7,10 @@ uint64_t client_of(const struct exchange *x)
 {
 	const char *peer = exchange_peer(x);
 	const char *port = strrchr(peer, ':');
+	const char *owner = exchange_owner(x);
 
+	if (*owner)
+		return XXH3_64bits_withSeed(owner, strlen(owner), 1);
 	return XXH3_64bits(peer, port ? (size_t)(port - peer) : strlen(peer));
 }
 

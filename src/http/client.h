@@ -5,7 +5,8 @@
 
 #include "http/exchange.h"
 
-/* Of whoever sent the request: by its address, whatever the port. */
+/* Of whoever sent the request: by its key's name, else by its address,
+ * whatever the port. */
 uint64_t client_of(const struct exchange *x);
 
 /* Of the one that it asks for: `user` as it names it, or NULL for itself. */

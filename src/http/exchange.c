@@ -106,6 +106,16 @@ void exchange_set_route(struct exchange *x, const char *route)
 	x->route = route;
 }
 
+void exchange_set_owner(struct exchange *x, const char *name)
+{
+	snprintf(x->owner, sizeof(x->owner), "%s", name);
+}
+
+const char *exchange_owner(const struct exchange *x)
+{
+	return x->owner;
+}
+
 const char *exchange_route(const struct exchange *x)
 {
 	return x->route;

@@ -6,10 +6,11 @@
 #define PARAM "Idempotency-Key"
 #define ANSWER_MAX (256u << 20)
 
-/* What a stored answer begins with; then route and key with their NULs, and
- * the body. */
+/* What a stored answer begins with; then owner, route and key with their NULs,
+ * and the body. */
 struct head {
-	uint32_t version, status, is_stream, reserved;
+	uint32_t version, status, is_stream;
+	uint32_t owner; /* bytes of it, with its NUL; 0: none */
 	XXH128_hash_t body;
 };
 #define VERSION 1
@@ -37,13 +38,15 @@ int idempotent_read(
 	body = exchange_body(x, &body_len);
 	memcpy(i->key, key, len + 1);
 	i->route = exchange_route(x);
+	snprintf(i->owner, sizeof(i->owner), "%s", exchange_owner(x));
 	i->body = XXH3_128bits(body, body_len);
 	return 0;
 }
 
 static bool is_same(const struct idempotent *a, const struct idempotent *b)
 {
-	return !strcmp(a->key, b->key) && !strcmp(a->route, b->route);
+	return !strcmp(a->key, b->key) && !strcmp(a->route, b->route) &&
+	       !strcmp(a->owner, b->owner);
 }
 
 static struct idempotent **find(
@@ -132,8 +135,12 @@ void idempotent_release(struct idempotents *all, struct idempotent *i)
 
 static void store_key(const struct idempotent *i, char key[STORE_KEY_MAX + 1])
 {
-	XXH128_hash_t h = XXH3_128bits_withSeed(i->key, strlen(i->key),
-		XXH3_64bits(i->route, strlen(i->route)));
+	uint64_t route = XXH3_64bits(i->route, strlen(i->route));
+	XXH128_hash_t h;
+
+	if (*i->owner)
+		route = XXH3_64bits_withSeed(i->owner, strlen(i->owner), route);
+	h = XXH3_128bits_withSeed(i->key, strlen(i->key), route);
 
 	snprintf(key, STORE_KEY_MAX + 1, "answer/%016llx%016llx",
 		(unsigned long long)h.high64, (unsigned long long)h.low64);
@@ -145,20 +152,22 @@ static int decode(const struct idempotent *i, struct idempotent_answer *answer,
 {
 	struct buf *b = &answer->body;
 	size_t route = strlen(i->route) + 1, key = strlen(i->key) + 1;
+	size_t owner = *i->owner ? strlen(i->owner) + 1 : 0;
 	struct head head;
 
-	if (b->len < sizeof(head) + route + key)
+	if (b->len < sizeof(head) + owner + route + key)
 		return 0;
 	memcpy(&head, b->data, sizeof(head));
-	if (head.version != VERSION ||
-		memcmp(b->data + sizeof(head), i->route, route) ||
-		memcmp(b->data + sizeof(head) + route, i->key, key))
+	if (head.version != VERSION || head.owner != owner ||
+		memcmp(b->data + sizeof(head), i->owner, owner) ||
+		memcmp(b->data + sizeof(head) + owner, i->route, route) ||
+		memcmp(b->data + sizeof(head) + owner + route, i->key, key))
 		return 0;
 	if (!XXH128_isEqual(head.body, i->body))
 		return other_body(i, err);
 	answer->status = head.status;
 	answer->is_stream = head.is_stream;
-	buf_consume(b, sizeof(head) + route + key);
+	buf_consume(b, sizeof(head) + owner + route + key);
 	return 1;
 }
 
@@ -188,11 +197,13 @@ int idempotent_change(const struct idempotent *i, unsigned status,
 	char key[STORE_KEY_MAX + 1], struct buf *value,
 	struct store_change *change, struct error *err)
 {
-	struct head head = { VERSION, status, is_stream, 0, i->body };
+	uint32_t owner = *i->owner ? (uint32_t)strlen(i->owner) + 1 : 0;
+	struct head head = { VERSION, status, is_stream, owner, i->body };
 
 	store_key(i, key);
 	buf_init(value, ANSWER_MAX);
 	if (buf_append(value, &head, sizeof(head)) < 0 ||
+		buf_append(value, i->owner, owner) < 0 ||
 		buf_append(value, i->route, strlen(i->route) + 1) < 0 ||
 		buf_append(value, i->key, strlen(i->key) + 1) < 0 ||
 		buf_append(value, body, len) < 0) {

@@ -20,6 +20,7 @@
 struct idempotent {
 	char key[IDEMPOTENT_KEY_MAX + 1]; /* "": none was given */
 	const char *route;
+	char owner[EXCHANGE_OWNER_MAX + 1]; /* keys of one are not another's */
 	XXH128_hash_t body;
 	bool claimed;
 	struct idempotent *next;      /* in its bucket */

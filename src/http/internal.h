@@ -58,6 +58,7 @@ struct exchange {
 	char method[16];
 	bool http10;
 	const char *route;
+	char owner[EXCHANGE_OWNER_MAX + 1];
 
 	struct buf body;
 	size_t max_body;

@@ -58,7 +58,7 @@ static json_t *field_schema(const struct field *f)
 
 static json_t *body_schema(const struct route *r)
 {
-	json_t *properties = json_object();
+	json_t *properties = json_object(), *required = json_array(), *json;
 
 	for (size_t i = 0; i < r->n_fields; i++) {
 		const struct field *f = &r->fields[i];
@@ -70,9 +70,15 @@ static json_t *body_schema(const struct route *r)
 			json_object_set_new(schema, "default",
 				json_loads(f->preset, JSON_DECODE_ANY, NULL));
 		json_object_set_new(properties, f->name, schema);
+		if (f->required)
+			json_array_append_new(required, json_string(f->name));
 	}
-	return json_pack("{s:s, s:o, s:b}", "type", "object", "properties",
-		properties, "additionalProperties", 0);
+	json = json_pack("{s:s, s:o, s:b}", "type", "object", "properties",
+		properties, "additionalProperties", r->lenient);
+	if (json_array_size(required))
+		json_object_set(json, "required", required);
+	json_decref(required);
+	return json;
 }
 
 static json_t *parameters(const char *path)
@@ -126,6 +132,19 @@ static json_t *success(const struct route *r)
 		r->answer);
 }
 
+/* As /openapi.json says it, whether or not keys are asked for. */
+static void add_security(json_t *json, const struct route *r)
+{
+	json_object_set_new(json, "x-scope",
+		json_string(r->scope == ROUTE_PUBLIC
+				    ? "public"
+				    : auth_scope_name(r->scope)));
+	json_object_set_new(json, "security",
+		r->scope == ROUTE_PUBLIC
+			? json_array()
+			: json_pack("[{s:[]}, {s:[]}]", "bearer", "apiKey"));
+}
+
 static json_t *operation(const struct route *r)
 {
 	char id[96], status[8];
@@ -138,6 +157,7 @@ static json_t *operation(const struct route *r)
 		parameters(r->path), "responses", status, success(r), "default",
 		"$ref", "#/components/responses/Error");
 	add_query(json_object_get(json, "parameters"), r);
+	add_security(json, r);
 	if (r->fields)
 		json_object_set_new(json, "requestBody",
 			json_pack("{s:b, s:{s:{s:o}}}", "required",

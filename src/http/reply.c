@@ -54,6 +54,8 @@ static const struct special {
 	{ ERROR_GONE, "stream", "stream_gone", 0 },
 	{ ERROR_CANCELLED, "stream", "stream_taken", 0 },
 	{ ERROR_UNPROCESSABLE, "prompt", "unknown_character", 0 },
+	{ ERROR_UNPROCESSABLE, "text", "unknown_character", 0 },
+	{ ERROR_UNPROCESSABLE, "prefix", "unknown_character", 0 },
 	{ ERROR_UNPROCESSABLE, "Idempotency-Key", "idempotency_key_reused", 0 },
 };
 
@@ -122,11 +124,12 @@ static json_t *make_error(const char *message, const char *type,
 
 static const char *type_of(unsigned status)
 {
-	return status == 401 || status == 403 ? "permission_error"
-	       : status == 409		      ? "conflict_error"
-	       : status == 429		      ? "rate_limit_error"
-	       : status >= 500		      ? "server_error"
-					      : "invalid_request_error";
+	return status == 401   ? "authentication_error"
+	       : status == 403 ? "permission_error"
+	       : status == 409 ? "conflict_error"
+	       : status == 429 ? "rate_limit_error"
+	       : status >= 500 ? "server_error"
+			       : "invalid_request_error";
 }
 
 json_t *reply_error_object(const struct error *err, const char *id)

@@ -303,8 +303,8 @@ static int unknown_field(const char *name, const struct field *fields, size_t n,
 		"unknown field '%.60s', expected some of: %s", name, known);
 }
 
-int request_read(const json_t *json, const struct field *fields, size_t n,
-	void *out, uint64_t *given, struct error *err)
+static int read_all(const json_t *json, const struct field *fields, size_t n,
+	bool known_only, void *out, uint64_t *given, struct error *err)
 {
 	const char *name;
 	json_t *value;
@@ -314,6 +314,8 @@ int request_read(const json_t *json, const struct field *fields, size_t n,
 	{
 		const struct field *f = find(fields, n, name);
 
+		if (!f && known_only)
+			continue;
 		if (!f)
 			return unknown_field(name, fields, n, err);
 		if (json_is_null(value))
@@ -323,4 +325,16 @@ int request_read(const json_t *json, const struct field *fields, size_t n,
 		*given |= (uint64_t)1 << (f - fields);
 	}
 	return 0;
+}
+
+int request_read(const json_t *json, const struct field *fields, size_t n,
+	void *out, uint64_t *given, struct error *err)
+{
+	return read_all(json, fields, n, false, out, given, err);
+}
+
+int request_read_known(const json_t *json, const struct field *fields, size_t n,
+	void *out, uint64_t *given, struct error *err)
+{
+	return read_all(json, fields, n, true, out, given, err);
 }

@@ -170,7 +170,7 @@ static void preflight(struct exchange *x, const char *allow)
 		exchange_add_header(x, "Access-Control-Allow-Methods", allow);
 		exchange_add_header(x, "Access-Control-Allow-Headers",
 			headers ? headers
-				: "Content-Type, Authorization, "
+				: "Content-Type, Authorization, X-Api-Key, "
 				  "Last-Event-ID, Idempotency-Key");
 		exchange_add_header(x, "Access-Control-Max-Age", "600");
 	}
@@ -204,6 +204,47 @@ static bool is_binary(const struct exchange *x)
 	       (!type[n] || type[n] == ';' || type[n] == ' ');
 }
 
+/* From `Authorization: Bearer KEY`, or `X-Api-Key: KEY`. */
+static const char *presented_key(const struct exchange *x)
+{
+	static const char scheme[] = "Bearer";
+	const char *value = exchange_header(x, "Authorization");
+	size_t n = sizeof(scheme) - 1;
+
+	if (!value)
+		return exchange_header(x, "X-Api-Key");
+	if (strncasecmp(value, scheme, n) != 0 || value[n] != ' ')
+		return NULL;
+	return value + n + strspn(value + n, " ");
+}
+
+/* Who asks is known from here on, or refused. */
+static bool authorise(
+	const struct router *r, struct exchange *x, enum route_scope scope)
+{
+	const char *key = presented_key(x);
+	struct auth_identity who;
+
+	if (!r->auth || scope == ROUTE_PUBLIC)
+		return true;
+	if (!key || !auth_find(r->auth, key, &who)) {
+		exchange_add_header(x, "WWW-Authenticate",
+			key ? "Bearer error=\"invalid_token\"" : "Bearer");
+		reply_refuse(x, 401, "invalid_api_key", "",
+			key ? "the API key is not one of this daemon's"
+			    : "an API key is needed: Authorization: Bearer "
+			      "KEY");
+		return false;
+	}
+	exchange_set_owner(x, who.name);
+	if (who.scopes & ((unsigned)scope | AUTH_ADMIN))
+		return true;
+	reply_refuse(x, 403, "insufficient_scope", "",
+		"the key of %s may not do this: it needs the scope %s",
+		who.name, auth_scope_name(scope));
+	return false;
+}
+
 void router_begin(struct router *r, struct exchange *x)
 {
 	struct route_params params;
@@ -226,6 +267,8 @@ void router_begin(struct router *r, struct exchange *x)
 		refuse_method(x, allow);
 		return;
 	}
+	if (!authorise(r, x, route->scope))
+		return;
 	if (!guard_check_length(x, route->fields ? r->o.max_body : IDLE_BODY))
 		return;
 	if (route->fields && !(route->binary && is_binary(x)) &&

@@ -17,9 +17,7 @@ static void release_resume(struct sample_resume *r)
 static void release_choice(struct sample_choice *c)
 {
 	buf_release(&c->text);
-	json_decref(c->tokens);
-	json_decref(c->token_logprobs);
-	json_decref(c->top_logprobs);
+	logprobs_release(&c->logprobs);
 }
 
 static void unlist(struct sample *s)
@@ -40,6 +38,8 @@ void sample_free(struct sample *s)
 	struct api *a = s->api;
 
 	unlist(s);
+	if (s->group)
+		group_leave(s);
 	sample_leave_line(s);
 	if (s->held)
 		session_abort(s->held);
@@ -55,6 +55,7 @@ void sample_free(struct sample *s)
 	free(s->stored);
 	buf_release(&s->marks);
 	buf_release(&s->body);
+	buf_release(&s->prompt_text);
 	json_decref(s->json);
 	/* Whoever is next in line finds what this one has stored. */
 	idempotent_release(a->keys, &s->key);
@@ -115,7 +116,7 @@ const struct exchange_ops sample_exchange_ops = {
 
 void sample_detach(struct sample *s)
 {
-	if (s->x)
+	if (s->x && !s->group)
 		exchange_attach(s->x, NULL, NULL);
 	s->x = NULL;
 }
@@ -133,20 +134,21 @@ static void reply_failure(struct sample *s, const struct error *err)
 
 void sample_refuse(struct sample *s, const struct error *err)
 {
-	reply_failure(s, err);
+	if (s->group)
+		group_failed(s, err);
+	else
+		reply_failure(s, err);
 	sample_detach(s);
 	sample_free(s);
 }
 
-static void sample(
-	void *ctx, struct exchange *x, const struct route_params *params)
+static void begin(
+	struct api *a, struct exchange *x, const struct sample_shape *shape)
 {
-	struct api *a = ctx;
 	struct idempotent key;
 	struct error err;
 	struct sample *s;
 
-	(void)params;
 	if (!api_admit(a, x))
 		return;
 	memset(&key, 0, sizeof(key));
@@ -154,12 +156,26 @@ static void sample(
 		reply_error(x, &err);
 		return;
 	}
-	s = sample_new(a, x);
+	s = sample_new(a, x, shape);
 	if (!s)
 		return;
 	s->key = key;
 	exchange_take_body(x, &s->body);
 	sample_start(s);
+}
+
+static void sample(
+	void *ctx, struct exchange *x, const struct route_params *params)
+{
+	(void)params;
+	begin(ctx, x, &sample_shape_own);
+}
+
+static void complete(
+	void *ctx, struct exchange *x, const struct route_params *params)
+{
+	(void)params;
+	begin(ctx, x, &sample_shape_completion);
 }
 
 /* --- running ---------------------------------------------------------- */
@@ -210,14 +226,14 @@ static void answer_whole(struct sample *s)
 			strlen(s->stored));
 		s->stored = NULL;
 	} else
-		reply_json(s->x, 200, sample_answer(s));
+		reply_json(s->x, 200, s->shape->answer(s));
 }
 
 /* The answer, as a change that stores it under its key. */
 static int store_answer(struct sample *s, char key[STORE_KEY_MAX + 1],
 	struct buf *value, struct store_change *c, struct error *err)
 {
-	json_t *json = sample_answer(s);
+	json_t *json = s->shape->answer(s);
 
 	s->stored = json ? json_dumps(json, REPLY_JSON) : NULL;
 	json_decref(json);
@@ -247,7 +263,9 @@ static void settled(struct sample *s)
 
 static void answered(struct sample *s)
 {
-	if (s->x)
+	if (s->group)
+		group_take(s);
+	else if (s->x)
 		answer_whole(s);
 	sample_detach(s);
 	sample_free(s);
@@ -346,6 +364,8 @@ static void end(struct sample *s)
 	}
 	sample_keep_record(s);
 	end_stream(s);
+	if (s->group)
+		group_take(s);
 	sample_detach(s);
 	sample_free(s);
 }
@@ -469,6 +489,16 @@ static const struct route rows[] = {
 		.summary = "Continue a prompt or a session",
 		.fields = sample_fields,
 		.n_fields = SAMPLE_FIELDS,
+		.status = 200,
+		.answer = "application/json" },
+	{ .method = "POST",
+		.path = "/v1/completions",
+		.scope = ROUTE_SAMPLE,
+		.handle = complete,
+		.summary = "Continue prompts, in OpenAI's shape",
+		.fields = sample_fields + COMPLETION_FIRST,
+		.n_fields = COMPLETION_FIELDS,
+		.lenient = true,
 		.status = 200,
 		.answer = "application/json" },
 };

@@ -123,10 +123,11 @@ static const struct field import_query[] = {
 };
 
 static void import_session(struct call *c, const void *blob, size_t len,
-	const struct session_import_options *o)
+	struct session_import_options *o)
 {
 	struct session_info info;
 
+	o->owner = c->owner;
 	c->status = 201;
 	call_hold(c); /* for session_on_stored */
 	if (session_import(c->api->backend.sessions, c->api->backend.registry,

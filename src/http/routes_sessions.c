@@ -89,6 +89,7 @@ static void create_session(
 		.seed = p->seed,
 		.has_seed = given >> CREATE_SEED & 1,
 		.ttl = given >> CREATE_TTL & 1 ? (int64_t)(p->ttl * 1e3) : -1,
+		.owner = c->owner,
 		.policy = (enum session_policy)p->policy };
 	struct registry_entry *model;
 	char *metadata;
@@ -181,6 +182,7 @@ static const struct field list_query[] = {
 #define MAX_PAIRS 8
 
 struct list_query {
+	const char *owner;
 	struct session_filter filter;
 	char after[SESSION_ID_MAX + 1], prefix[SESSION_ID_MAX + 1];
 	char model[REGISTRY_NAME_MAX + 1];
@@ -204,13 +206,15 @@ static bool equals(const json_t *value, const char *text)
 	return same;
 }
 
-static bool has_pairs(void *arg, const struct session_info *info)
+static bool is_wanted(void *arg, const struct session_info *info)
 {
 	const struct list_query *q = arg;
 	json_t *json = NULL;
 	bool all = true;
 
-	if (info->metadata)
+	if (*q->owner && strcmp(info->owner, q->owner) != 0)
+		return false;
+	if (info->metadata && q->n_pairs)
 		json = json_loads(info->metadata, 0, NULL);
 	for (size_t i = 0; i < q->n_pairs && all; i++) {
 		const json_t *v = json_object_get(json, q->pairs[i].key);
@@ -262,7 +266,8 @@ static int read_list(struct call *c, struct list_query *q)
 	f->prefix =
 		call_query(c, "prefix", q->prefix, sizeof(q->prefix), &c->err);
 	f->model = call_query(c, "model", q->model, sizeof(q->model), &c->err);
-	f->wants = q->n_pairs ? has_pairs : NULL;
+	q->owner = c->owner;
+	f->wants = q->n_pairs || *c->owner ? is_wanted : NULL;
 	f->arg = q;
 	return c->err.code ? -1 : 0;
 }

@@ -68,7 +68,10 @@ static void get_stream(
 	}
 	if (sample_serve(a, x, id, named))
 		return;
-	s = sample_new(a, x);
+	s = sample_new(a, x,
+		strncmp(id, sample_shape_completion.stream, 5)
+			? &sample_shape_own
+			: &sample_shape_completion);
 	if (s)
 		sample_resume(s, id, named);
 }

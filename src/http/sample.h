@@ -14,6 +14,7 @@
 #define HTTP_SAMPLE_H
 
 #include "http/idempotency.h"
+#include "http/logprobs.h"
 #include "serve/generate.h"
 
 #include <jansson.h>
@@ -33,26 +34,74 @@ struct sample_params {
 	const char *user;
 	int64_t deadline_ms; /* 0: none */
 	bool has_seed, has_logprobs, has_position;
+	/* Of a completion. */
+	const json_t *prompts, *stream_options, *suffix;
+	const json_t *prompt_ids; /* instead of prompt: token ids, or NULL */
+	size_t n_prompts;
+	int64_t best_of; /* `n` is that many */
+	int64_t shown;	 /* of n */
+	bool include_usage;
+	bool may_be_empty; /* length may be 0 */
 };
 
 #define SAMPLE_USER_MAX 256
 #define SAMPLE_MAX_DEADLINE 86400000 /* ms: a day */
 #define SAMPLE_MAX_WAIT 600000	     /* ms */
+/* The first so many rows are those of POST /sample; those of POST
+ * /v1/completions begin among them. */
 #define SAMPLE_FIELDS 26
-extern const struct field sample_fields[SAMPLE_FIELDS];
+#define COMPLETION_FIRST 3
+#define COMPLETION_FIELDS 28
+#define COMPLETION_MAX_PROMPTS 128
+extern const struct field sample_fields[COMPLETION_FIRST + COMPLETION_FIELDS];
+
+extern const struct sample_params sample_defaults;
+/* What both kinds of request ask of their fields; bit i of given is
+ * sample_fields[i], and `length` the name of the field that gave the length. */
+int sample_check(struct sample_params *p, uint64_t given, uint64_t max_length,
+	const char *length, struct error *err);
 
 /* Fields of the body, checked against each other and the limits; borrows from
  * json. */
 int sample_read(const json_t *json, uint64_t max_length,
 	struct sample_params *p, struct error *err);
 
+/* The same of a completion; names that nobody knows are passed over. */
+int completion_read(const json_t *json, uint64_t max_length,
+	struct sample_params *p, struct error *err);
+/* A text or ids into p->prompt or p->prompt_ids. */
+int completion_prompt(
+	struct sample_params *p, const json_t *prompt, struct error *err);
+
 /* What was generated of one choice. */
 struct sample_choice {
 	struct buf text; /* not yet sent, when streaming */
 	bool ended;
 	enum generate_finish finish;
-	json_t *tokens, *token_logprobs, *top_logprobs; /* arrays, or NULL */
+	struct logprobs logprobs;
+	double nats;	/* log-probability of what was drawn */
+	uint64_t drawn; /* tokens */
 };
+
+struct sample;
+struct sample_group;
+
+/* What a client is sent, by the route that it came by. */
+struct sample_shape {
+	const char *prefix; /* of the answer's id */
+	const char *stream; /* five bytes: of a stream's id */
+	bool text_offsets;
+	int (*read)(const json_t *json, uint64_t max_length,
+		struct sample_params *p, struct error *err);
+	/* The answer in one piece. */
+	json_t *(*answer)(struct sample *s);
+	/* A frame of the text that is pending of a choice. */
+	json_t *(*frame)(struct sample *s, struct sample_choice *c);
+	/* A stream's last frames but [DONE]; error is taken, or NULL. */
+	int (*last)(
+		struct sample *s, bool failed, json_t *error, struct buf *out);
+};
+extern const struct sample_shape sample_shape_own, sample_shape_completion;
 
 /* A stream that is generated again; see sample_resume.c. */
 struct sample_resume {
@@ -72,13 +121,18 @@ struct sample {
 	struct api_reader reader;
 	struct sample *next, *prev;
 	struct api *api;
-	struct exchange *x; /* NULL once the client has left */
-	bool detached;	    /* it left, and this goes on */
+	const struct sample_shape *shape;
+	struct sample_group *group; /* that it is one of, or NULL */
+	size_t member;		    /* its place in that */
+	struct exchange *x;	    /* NULL once the client has left */
+	bool detached;		    /* it left, and this goes on */
 	char id[40];
 	int64_t created; /* Unix seconds */
 	struct buf body;
 	json_t *json; /* what params borrow from */
 	struct sample_params params;
+	struct buf prompt_text;		   /* what params.prompt_ids say */
+	char owner[SESSION_OWNER_MAX + 1]; /* the name of the key that asks */
 	uint64_t client;  /* who asks, as the engine tells clients apart */
 	struct error err; /* of the worker */
 	struct generate_request *request;
@@ -134,7 +188,10 @@ struct sample_mark {
 
 /* sample_open.c: from a body, or what is resumed, to a running generation. */
 /* NULL: x has got an error. */
-struct sample *sample_new(struct api *a, struct exchange *x);
+struct sample *sample_new(
+	struct api *a, struct exchange *x, const struct sample_shape *shape);
+/* One more of the same request, for another of its prompts. */
+struct sample *sample_new_member(struct sample *first);
 void sample_start(struct sample *s);
 /* The generation's options from the parameters; into s->request. */
 int sample_generate(struct sample *s, const struct generate_options *base,
@@ -172,8 +229,32 @@ bool sample_serve(struct api *a, struct exchange *x, const char *stream,
 /* The record of one that ended and stored nothing with a session. */
 void sample_keep_record(struct sample *s);
 
-/* The answer in one piece, or a stream's last frame (without text). */
-json_t *sample_answer(struct sample *s);
+json_t *sample_usage(const struct generate_result *r);
+/* The tokens of an echoed prompt before those of the choice. */
+void sample_echo_logprobs(struct sample *s, struct sample_choice *c);
+
+/*
+ * sample_group.c: several prompts of one request, each a sample, which share
+ * the exchange.
+ *
+ *   OPENING -> RUNNING [all are open: group_opened]; RUNNING -> gone [all
+ *   ended]; any -> FAILED [group_failed: the others are cancelled] -> gone
+ */
+void group_start(struct sample *first);
+/* s is open; it is submitted when all are. */
+void group_opened(struct sample *s);
+void group_failed(struct sample *s, const struct error *err);
+bool group_has_failed(const struct sample *s);
+/* s has ended: what it came to. */
+void group_take(struct sample *s);
+/* s is being freed. */
+void group_leave(struct sample *s);
+void sample_submit(struct sample *s);
+void sample_advance(struct sample *s);
+/* Choices of the answer of one, as `index` counts them. */
+json_t *completion_choices(struct sample *s);
+json_t *completion_whole(struct sample *s, json_t *choices, json_t *usage);
+json_t *completion_usage_frame(struct sample *s, json_t *usage);
 
 /* Take an event into the choice it is of. -1 when memory ran out. */
 int sample_take(struct sample *s, const struct generate_event *e);

@@ -12,31 +12,6 @@
 #define FRAME_BYTES 4096 /* of text after which a frame is sent */
 #define FRAME_LOGPROBS 32
 
-static json_t *token_text(const struct sample *s, uint32_t token)
-{
-	const struct registry_entry *model = generate_model(s->request);
-	const char *bytes;
-	size_t len;
-
-	bytes = tokenizer_bytes(model->tokenizer, token, &len);
-	return reply_text(bytes, len);
-}
-
-static json_t *top_object(
-	const struct sample *s, const struct generate_event *e)
-{
-	json_t *top = json_object();
-
-	for (unsigned i = 0; i < e->n_top; i++) {
-		json_t *text = token_text(s, e->top[i].token);
-
-		json_object_set_new(top, json_string_value(text),
-			json_real((double)e->top[i].logprob));
-		json_decref(text);
-	}
-	return top;
-}
-
 /* What is replayed ends as it did, which may be earlier than it was to. */
 static enum generate_finish sample_finish(
 	const struct sample *s, enum generate_finish finish)
@@ -53,17 +28,37 @@ static enum generate_finish sample_finish(
 static int take_logprob(const struct sample *s, struct sample_choice *c,
 	const struct generate_event *e)
 {
-	if (!c->tokens) {
-		c->tokens = json_array();
-		c->token_logprobs = json_array();
-		c->top_logprobs = json_array();
-	}
-	if (json_array_append_new(c->tokens, token_text(s, e->token)) < 0 ||
-		json_array_append_new(
-			c->token_logprobs, json_real((double)e->logprob)) < 0 ||
-		json_array_append_new(c->top_logprobs, top_object(s, e)) < 0)
-		return -1;
-	return 0;
+	return logprobs_add(&c->logprobs, generate_model(s->request)->tokenizer,
+		e->token, &e->logprob, e->top, e->n_top,
+		s->shape->text_offsets);
+}
+
+/* P of the first of all tokens is nobody's, as OpenAI has it. */
+static bool is_first(const struct sample *s, uint64_t i)
+{
+	const struct generate_result *r = generate_result(s->request);
+
+	return !i && r->position == generate_prompt_tokens(s->request) +
+					    s->choices[0].drawn;
+}
+
+void sample_echo_logprobs(struct sample *s, struct sample_choice *c)
+{
+	const struct tokenizer *t = generate_model(s->request)->tokenizer;
+	const uint32_t *ids = generate_prompt(s->request);
+	const float *scores = generate_scores(s->request);
+	uint64_t n = generate_prompt_tokens(s->request);
+	struct logprobs all = { 0 };
+	const struct generate_top *top;
+	unsigned n_top;
+
+	top = generate_score_tops(s->request, &n_top);
+	for (uint64_t i = 0; scores && i < n; i++)
+		logprobs_add(&all, t, ids[i],
+			is_first(s, i) ? NULL : &scores[i],
+			n_top ? top + i * n_top : NULL, n_top, true);
+	logprobs_extend(&all, &c->logprobs);
+	c->logprobs = all;
 }
 
 int sample_take(struct sample *s, const struct generate_event *e)
@@ -79,20 +74,12 @@ int sample_take(struct sample *s, const struct generate_event *e)
 	if (e->type == GENERATE_TOKEN) {
 		s->frame_tokens++;
 		s->frame_index = e->index;
+		c->nats += (double)e->logprob;
+		c->drawn++;
 	}
 	s->frame_settled = e->settled;
 	s->frame_choice = e->choice;
 	return e->text_len ? buf_append(&c->text, e->text, e->text_len) : 0;
-}
-
-static json_t *take_logprobs(struct sample_choice *c)
-{
-	json_t *json = json_pack("{s:o, s:o, s:o}", "tokens", c->tokens,
-		"token_logprobs", c->token_logprobs, "top_logprobs",
-		c->top_logprobs);
-
-	c->tokens = c->token_logprobs = c->top_logprobs = NULL;
-	return json;
 }
 
 static double ms(uint64_t ns)
@@ -112,7 +99,7 @@ static json_t *timings(const struct generate_result *r)
 		decode > 0 ? round(n / decode) : 0.0);
 }
 
-static json_t *usage(const struct generate_result *r)
+json_t *sample_usage(const struct generate_result *r)
 {
 	return json_pack("{s:I, s:I, s:I, s:I}", "prompt_tokens",
 		(json_int_t)r->usage.prompt_tokens, "completion_tokens",
@@ -128,8 +115,9 @@ static void describe_choice(struct sample_choice *c, json_t *json)
 	const char *bytes = c->text.data ? c->text.data : "";
 
 	json_object_set_new(json, "text", reply_text(bytes, c->text.len));
-	if (c->tokens)
-		json_object_set_new(json, "logprobs", take_logprobs(c));
+	if (c->logprobs.tokens)
+		json_object_set_new(
+			json, "logprobs", logprobs_take(&c->logprobs));
 	json_object_set_new(json, "finish_reason",
 		json_string(generate_finish_name(
 			c->ended ? c->finish : GENERATE_CANCELLED)));
@@ -148,7 +136,7 @@ static json_t *describe_choices(struct sample *s)
 	return list;
 }
 
-json_t *sample_answer(struct sample *s)
+static json_t *answer(struct sample *s)
 {
 	const struct generate_result *r = generate_result(s->request);
 	const struct registry_entry *model = generate_model(s->request);
@@ -161,7 +149,7 @@ json_t *sample_answer(struct sample *s)
 		model->name, "session", generate_session_id(s->request),
 		"position", (json_int_t)r->position);
 	rest = json_pack("{s:s, s:o, s:o, s:s}", "seed", seed, "usage",
-		usage(r), "timings", timings(r), "system_fingerprint",
+		sample_usage(r), "timings", timings(r), "system_fingerprint",
 		model->system_fingerprint);
 	if (s->params.n > 1)
 		json_object_set_new(json, "choices", describe_choices(s));
@@ -221,7 +209,8 @@ void sample_begin(struct sample *s)
 	s->begun = true;
 	if (s->stream_id[0])
 		exchange_add_header(s->x, "X-Stream-Id", s->stream_id);
-	stream_begin(s->x);
+	if (!exchange_replied(s->x)) /* by another of its group */
+		stream_begin(s->x);
 }
 
 /* To the log, and to the client. */
@@ -247,8 +236,9 @@ static json_t *frame_json(struct sample *s, struct sample_choice *c)
 		"text",
 		reply_text(c->text.data ? c->text.data : "", c->text.len));
 
-	if (json && c->tokens)
-		json_object_set_new(json, "logprobs", take_logprobs(c));
+	if (json && c->logprobs.tokens)
+		json_object_set_new(
+			json, "logprobs", logprobs_take(&c->logprobs));
 	if (json && s->stream_id[0] && !s->told_id)
 		json_object_set_new(json, "stream", json_string(s->stream_id));
 	s->told_id = true;
@@ -258,7 +248,8 @@ static json_t *frame_json(struct sample *s, struct sample_choice *c)
 /* Ids count tokens: a piece of the prompt has none, but for the last. */
 static bool has_id(const struct sample *s)
 {
-	return s->frame_tokens || s->echo_choice == (unsigned)s->params.n;
+	return !s->group &&
+	       (s->frame_tokens || s->echo_choice == (unsigned)s->params.n);
 }
 
 int sample_flush(struct sample *s)
@@ -276,7 +267,8 @@ int sample_flush(struct sample *s)
 	s->stream_tokens += s->frame_tokens;
 	snprintf(id, sizeof(id), "%llu", (unsigned long long)s->stream_tokens);
 	buf_init(&frame, EXCHANGE_MAX_BACKLOG);
-	written = stream_format(&frame, with_id ? id : NULL, frame_json(s, c));
+	written = stream_format(
+		&frame, with_id ? id : NULL, s->shape->frame(s, c));
 	s->frame_tokens = 0;
 	buf_clear(&c->text);
 	if (!written)
@@ -322,33 +314,50 @@ bool sample_echo(struct sample *s)
 	return true;
 }
 
+/* The error beside what the answer says. */
+static int last(struct sample *s, bool failed, json_t *error, struct buf *out)
+{
+	json_t *json = failed ? NULL : answer(s);
+
+	if (json && error)
+		json_object_update(json, error);
+	else if (error)
+		json = json_incref(error);
+	json_decref(error);
+	return stream_format(out, NULL, json);
+}
+
+const struct sample_shape sample_shape_own = {
+	.prefix = "sample-",
+	.stream = "strm_",
+	.read = sample_read,
+	.answer = answer,
+	.frame = frame_json,
+	.last = last,
+};
+
 /* An error goes before [DONE]: after it, clients have stopped to listen. */
 void sample_send_last(struct sample *s)
 {
 	const struct generate_result *r = generate_result(s->request);
 	bool failed = r->error.code && r->error.code != ERROR_CANCELLED;
 	const char *request = s->x ? exchange_id(s->x) : s->id;
-	json_t *json = NULL, *error = NULL;
+	json_t *error = NULL;
 	struct error stopping;
 	struct buf frame;
 
 	error_set(&stopping, ERROR_UNAVAILABLE, SAMPLE_STOPPED);
-	if (failed)
+	if (s->group)
+		error = NULL; /* which tells of them once, at its end */
+	else if (failed)
 		error = reply_error_object(&r->error, request);
 	else if (s->stopping && r->error.code)
 		error = reply_error_object(&stopping, request);
-	if (!failed)
-		json = sample_answer(s);
-	if (json && error)
-		json_object_update(json, error);
-	else if (error)
-		json = json_incref(error);
-	json_decref(error);
 	buf_init(&frame, STREAMS_FRAME);
-	if (!stream_format(&frame, NULL, json) &&
-		!buf_puts(&frame, STREAM_DONE))
+	if (!s->shape->last(s, failed, error, &frame) &&
+		(s->group || !buf_puts(&frame, STREAM_DONE)))
 		put(s, &frame, false);
 	buf_release(&frame);
-	if (s->x)
+	if (s->x && !s->group)
 		exchange_stream_end(s->x);
 }

@@ -144,7 +144,8 @@ void sample_options(const struct sample *s, struct generate_options *o)
 	o->seed = p->seed;
 	o->has_seed = p->has_seed;
 	o->n = (unsigned)p->n;
-	o->has_logprobs = p->has_logprobs;
+	o->has_logprobs = p->has_logprobs || p->n > p->shown;
+	o->has_scores = s->shape->text_offsets && p->echo && p->has_logprobs;
 	o->logprobs = (unsigned)p->logprobs;
 	o->queue_ms = (int64_t)s->api->o.queue_timeout;
 	o->run_ms = (int64_t)s->api->o.run_timeout;
@@ -154,6 +155,35 @@ void sample_options(const struct sample *s, struct generate_options *o)
 	o->user = (void *)&s->reader;
 }
 
+/* The prompt's ids for the request, and its text for an echo. */
+static int take_ids(struct sample *s, struct generate_options *o,
+	uint32_t **ids, struct error *err)
+{
+	struct sample_params *p = &s->params;
+	size_t n = json_array_size(p->prompt_ids), len;
+	const char *bytes;
+
+	*ids = calloc(n, sizeof(**ids));
+	if (!*ids)
+		return error_set_memory(err, "prompt", n * sizeof(**ids));
+	buf_init(&s->prompt_text, n * (o->model->max_token_bytes + 1));
+	for (size_t i = 0; i < n; i++) {
+		(*ids)[i] = (uint32_t)json_integer_value(
+			json_array_get(p->prompt_ids, i));
+		bytes = tokenizer_bytes(o->model->tokenizer, (*ids)[i], &len);
+		if (p->echo && len &&
+			buf_append(&s->prompt_text, bytes, len) < 0) {
+			free(*ids);
+			return error_set_memory(err, "prompt", n);
+		}
+	}
+	o->tokens = *ids;
+	o->n_tokens = n;
+	p->prompt.bytes = s->prompt_text.data ? s->prompt_text.data : "";
+	p->prompt.len = s->prompt_text.len;
+	return 0;
+}
+
 int sample_generate(struct sample *s, const struct generate_options *base,
 	struct error *err)
 {
@@ -161,13 +191,18 @@ int sample_generate(struct sample *s, const struct generate_options *base,
 	const struct sample_params *p = &s->params;
 	const char *stops[GENERATE_MAX_STOPS];
 	struct sampler_bias *biases = NULL;
+	uint32_t *ids = NULL;
 	size_t n = p->logit_bias ? json_object_size(p->logit_bias) : 0;
 	int opened;
 
+	if (p->prompt_ids && take_ids(s, &o, &ids, err) < 0)
+		return -1;
 	if (n) {
 		biases = calloc(n, sizeof(*biases));
-		if (!biases)
+		if (!biases) {
+			free(ids);
 			return error_set_memory(err, "logit_bias", n);
+		}
 		o.sampler.n_bias = fill_biases(p, biases);
 		o.sampler.bias = biases;
 	}
@@ -175,6 +210,7 @@ int sample_generate(struct sample *s, const struct generate_options *base,
 	o.stop = stops;
 	opened = generate_open(&s->request, &o, err);
 	free(biases);
+	free(ids);
 	return opened;
 }
 
@@ -255,6 +291,7 @@ static int begin_log(struct sample *s, struct error *err)
 	snprintf(s->stream->session, sizeof(s->stream->session), "%s",
 		session ? session : "");
 	s->stream->live = s;
+	memcpy(s->stream->owner, s->owner, sizeof(s->owner));
 	return 0;
 }
 
@@ -267,7 +304,7 @@ static void prepare(struct sample *s)
 	buf_init(&s->marks, MAX_MARKS);
 	if (s->params.stream)
 		s->api->n_streams++;
-	if (s->params.stream && !s->resume.is)
+	if (s->params.stream && !s->resume.is && !s->group)
 		sample_begin(s);
 	if (!s->params.echo) {
 		json_decref(s->json);
@@ -275,11 +312,11 @@ static void prepare(struct sample *s)
 	}
 }
 
-static void submit(struct sample *s)
+void sample_submit(struct sample *s)
 {
 	struct error err;
 
-	if (!s->x) {
+	if (!s->x || (s->group && group_has_failed(s))) {
 		sample_free(s);
 		return;
 	}
@@ -303,8 +340,10 @@ void sample_opened(struct worker_job *job)
 
 	if (s->err.code)
 		sample_refuse(s, &s->err);
+	else if (s->group && s->x)
+		group_opened(s);
 	else
-		submit(s);
+		sample_submit(s);
 }
 
 /* The request as it was sent, for a stream that may be resumed. */
@@ -315,12 +354,15 @@ static struct request_record *make_record(struct sample *s)
 
 	if (s->key.key[0] && ttl < s->api->o.idempotency_ttl)
 		ttl = s->api->o.idempotency_ttl;
-	if (!s->params.stream || !ttl || s->body.len > RECORD_BODY_MAX)
+	if (!s->params.stream || !ttl || s->group ||
+		s->body.len > RECORD_BODY_MAX)
 		return NULL;
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return NULL;
 	record_name(r->id);
+	memcpy(r->id, s->shape->stream, strlen(s->shape->stream));
+	memcpy(r->owner, s->owner, sizeof(r->owner));
 	r->created = store_now();
 	r->ttl = (int64_t)ttl;
 	r->body = s->body.data;
@@ -347,6 +389,12 @@ static int open_fresh(struct sample *s, struct error *err)
 		return -1;
 	if (!o.model)
 		return -1;
+	/* It may be another by that name since it was looked at. */
+	if (s->held && *s->owner && strcmp(s->held->info.owner, s->owner)) {
+		registry_unref(o.model);
+		return error_set_param(err, ERROR_NOT_FOUND, "session",
+			"session '%s' does not exist", p->session);
+	}
 	o.session = s->held;
 	o.settles = s->held && s->key.key[0] && !p->stream;
 	o.record = make_record(s);
@@ -428,12 +476,37 @@ void sample_hold(struct sample *s, const char *session, int64_t wait_ms)
 	}
 }
 
-static void after_key(struct sample *s)
+static void check_on_worker(struct worker_job *job)
 {
-	if (s->params.session)
-		sample_hold(s, s->params.session, s->params.wait_ms);
+	struct sample *s = (struct sample *)job;
+
+	session_check_owner(
+		s->api->backend.sessions, s->params.session, s->owner, &s->err);
+	worker_done(job);
+}
+
+static void checked(struct worker_job *job)
+{
+	struct sample *s = (struct sample *)job;
+
+	if (s->err.code)
+		sample_refuse(s, &s->err);
+	else if (!s->x)
+		sample_free(s);
 	else
+		sample_hold(s, s->params.session, s->params.wait_ms);
+}
+
+/* Whose session it is shows before it is asked for: who may not have it does
+ * not learn whether it is busy, nor makes it so. */
+void sample_advance(struct sample *s)
+{
+	if (!s->params.session)
 		open_now(s);
+	else if (*s->owner)
+		sample_post(s, check_on_worker, checked);
+	else
+		sample_hold(s, s->params.session, s->params.wait_ms);
 }
 
 /* --- idempotency ------------------------------------------------------ */
@@ -506,7 +579,7 @@ static void looked_up(struct worker_job *job)
 		return;
 	}
 	if (!s->found) {
-		after_key(s);
+		sample_advance(s);
 		return;
 	}
 	metrics_add(s->api->metrics, MEASURE_REPLAYED, 0, 1);
@@ -577,7 +650,7 @@ int sample_parse(
 {
 	if (request_parse(text, len, false, &s->json, err) < 0)
 		return -1;
-	return sample_read(s->json, s->api->o.max_length, &s->params, err);
+	return s->shape->read(s->json, s->api->o.max_length, &s->params, err);
 }
 
 static int parse_body(struct sample *s, struct error *err)
@@ -607,10 +680,12 @@ static void parsed(struct worker_job *job)
 		sample_refuse(s, &s->err);
 	else if (!s->x)
 		sample_free(s);
+	else if (s->params.n_prompts > 1)
+		group_start(s);
 	else if (s->key.key[0])
 		claim(s);
 	else
-		after_key(s);
+		sample_advance(s);
 }
 
 void sample_start(struct sample *s)
@@ -630,7 +705,20 @@ static void read_events(struct api_reader *reader, struct generate_request *r)
 				      offsetof(struct sample, reader)));
 }
 
-struct sample *sample_new(struct api *a, struct exchange *x)
+static void enlist(struct sample *s)
+{
+	struct api *a = s->api;
+
+	s->reader.read = read_events;
+	s->next = a->samples;
+	if (s->next)
+		s->next->prev = s;
+	a->samples = s;
+	a->n_samples++;
+}
+
+struct sample *sample_new(
+	struct api *a, struct exchange *x, const struct sample_shape *shape)
 {
 	struct sample *s = calloc(1, sizeof(*s));
 	struct error err;
@@ -640,17 +728,35 @@ struct sample *sample_new(struct api *a, struct exchange *x)
 		reply_error(x, &err);
 		return NULL;
 	}
-	s->reader.read = read_events;
 	s->api = a;
 	s->x = x;
+	s->shape = shape;
 	s->created = time(NULL);
-	snprintf(s->id, sizeof(s->id), "sample-%s", exchange_id(x) + 4);
+	snprintf(s->id, sizeof(s->id), "%s%s", shape->prefix,
+		exchange_id(x) + 4);
 	s->client = client_of(x);
+	snprintf(s->owner, sizeof(s->owner), "%s", exchange_owner(x));
 	exchange_attach(x, &sample_exchange_ops, s);
-	s->next = a->samples;
-	if (s->next)
-		s->next->prev = s;
-	a->samples = s;
-	a->n_samples++;
+	enlist(s);
+	return s;
+}
+
+struct sample *sample_new_member(struct sample *first)
+{
+	struct sample *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->api = first->api;
+	s->x = first->x;
+	s->shape = first->shape;
+	s->group = first->group;
+	s->created = first->created;
+	memcpy(s->id, first->id, sizeof(s->id));
+	s->client = first->client;
+	memcpy(s->owner, first->owner, sizeof(s->owner));
+	s->json = json_incref(first->json);
+	s->params = first->params;
+	enlist(s);
 	return s;
 }

@@ -7,12 +7,13 @@
 /* A buffered answer holds at most this many log-probabilities. */
 #define MAX_LOGPROBS (1u << 20)
 
+/* Of POST /sample: up to P_WAIT. Of POST /v1/completions: from P_MODEL on. */
 enum {
-	P_MODEL,
-	P_SESSION,
 	P_PROMPT,
 	P_LENGTH,
 	P_MAX_TOKENS,
+	P_MODEL,
+	P_SESSION,
 	P_TEMPERATURE,
 	P_TOP_K,
 	P_TOP_P,
@@ -34,22 +35,20 @@ enum {
 	P_DEADLINE,
 	P_DISCONNECT,
 	P_WAIT,
+	P_PROMPTS,
+	P_MAX_NEW,
+	P_BEST_OF,
+	P_SUFFIX,
+	P_STREAM_OPTIONS,
+	P_END,
 };
+_Static_assert(P_WAIT + 1 == SAMPLE_FIELDS && P_MODEL == COMPLETION_FIRST &&
+		       P_END == COMPLETION_FIRST + COMPLETION_FIELDS,
+	"sample.h counts the rows");
 
 #define MEMBER(m) .offset = offsetof(struct sample_params, m)
 
-const struct field sample_fields[SAMPLE_FIELDS] = {
-	[P_MODEL] = { .name = "model",
-		.type = FIELD_NAME,
-		MEMBER(model),
-		.max = REGISTRY_NAME_MAX,
-		.help = "A name of /v1/models; the session's or the default "
-			"one without it" },
-	[P_SESSION] = { .name = "session",
-		.type = FIELD_NAME,
-		MEMBER(session),
-		.max = SESSION_ID_MAX,
-		.help = "Continue this session, and store where it gets to" },
+const struct field sample_fields[COMPLETION_FIRST + COMPLETION_FIELDS] = {
 	[P_PROMPT] = { .name = "prompt",
 		.type = FIELD_TEXT,
 		MEMBER(prompt),
@@ -69,6 +68,17 @@ const struct field sample_fields[SAMPLE_FIELDS] = {
 		.min = 0,
 		.max = GENERATE_MAX_LENGTH,
 		.help = "The same as length" },
+	[P_MODEL] = { .name = "model",
+		.type = FIELD_NAME,
+		MEMBER(model),
+		.max = REGISTRY_NAME_MAX,
+		.help = "A name of /v1/models; the session's or the default "
+			"one without it" },
+	[P_SESSION] = { .name = "session",
+		.type = FIELD_NAME,
+		MEMBER(session),
+		.max = SESSION_ID_MAX,
+		.help = "Continue this session, and store where it gets to" },
 	[P_TEMPERATURE] = { .name = "temperature",
 		.type = FIELD_NUMBER,
 		MEMBER(temperature),
@@ -213,19 +223,60 @@ const struct field sample_fields[SAMPLE_FIELDS] = {
 		.help = "Milliseconds to wait in line for a session, or for an "
 			"Idempotency-Key, that another request holds",
 		.preset = "0" },
+	[P_PROMPTS] = { .name = "prompt",
+		.type = FIELD_JSON,
+		MEMBER(prompts),
+		.schema = "{\"oneOf\":[{\"type\":\"string\"},"
+			  "{\"type\":\"array\",\"minItems\":1,\"maxItems\":128,"
+			  "\"items\":{\"type\":\"string\"}},"
+			  "{\"type\":\"array\",\"minItems\":1,"
+			  "\"items\":{\"type\":\"integer\",\"minimum\":0}},"
+			  "{\"type\":\"array\",\"minItems\":1,\"maxItems\":128,"
+			  "\"items\":{\"type\":\"array\",\"minItems\":1,"
+			  "\"items\":{\"type\":\"integer\",\"minimum\":0}}}]}",
+		.help = "The text to continue, as text or as token ids, or a "
+			"list of such",
+		.preset = "\"\"" },
+	[P_MAX_NEW] = { .name = "max_tokens",
+		.type = FIELD_INT,
+		MEMBER(length),
+		.min = 0,
+		.max = GENERATE_MAX_LENGTH,
+		.help = "Tokens to generate at most; 0 with echo and logprobs "
+			"scores the prompt",
+		.preset = "16" },
+	[P_BEST_OF] = { .name = "best_of",
+		.type = FIELD_INT,
+		MEMBER(best_of),
+		.min = 1,
+		.max = GENERATE_MAX_CHOICES,
+		.help = "Draw so many and return the n of the highest "
+			"log-probability per token; not with stream" },
+	[P_SUFFIX] = { .name = "suffix",
+		.type = FIELD_JSON,
+		MEMBER(suffix),
+		.schema = "{\"enum\":[\"\",null]}",
+		.help = "Not supported: a recurrent model reads from left to "
+			"right only" },
+	[P_STREAM_OPTIONS] = { .name = "stream_options",
+		.type = FIELD_JSON,
+		MEMBER(stream_options),
+		.schema = "{\"type\":\"object\",\"properties\":"
+			  "{\"include_usage\":{\"type\":\"boolean\"}}}",
+		.help = "With include_usage a last chunk says what was used" },
 };
 
 static int check_length(const struct sample_params *p, uint64_t max,
 	const char *name, struct error *err)
 {
-	bool primes = p->session && !p->length;
+	bool primes = (p->session || p->may_be_empty) && !p->length;
 
 	if ((uint64_t)p->length <= max && (p->length > 0 || primes))
 		return 0;
 	return error_set_param(err, ERROR_INVALID, name,
 		"%s is the integer %lld, expected an integer from %d to %llu",
-		name, (long long)p->length, p->session ? 0 : 1,
-		(unsigned long long)max);
+		name, (long long)p->length,
+		p->session || p->may_be_empty ? 0 : 1, (unsigned long long)max);
 }
 
 static int check_stop(const json_t *stop, struct error *err)
@@ -305,23 +356,37 @@ static int check_together(const struct sample_params *p, struct error *err)
 	return 0;
 }
 
+int sample_check(struct sample_params *p, uint64_t given, uint64_t max_length,
+	const char *length, struct error *err)
+{
+	p->has_seed = given >> P_SEED & 1;
+	p->has_logprobs = given >> P_LOGPROBS & 1;
+	p->has_position = given >> P_POSITION & 1;
+	if (check_length(p, max_length, length, err) < 0 ||
+		(p->stop && check_stop(p->stop, err) < 0) ||
+		(p->logit_bias && check_bias(p->logit_bias, err) < 0))
+		return -1;
+	return check_together(p, err);
+}
+
+const struct sample_params sample_defaults = {
+	.length = 200,
+	.temperature = 1,
+	.top_p = 1,
+	.repetition_penalty = 1,
+	.n = 1,
+	.prompt = { "", 0 },
+};
+
 int sample_read(const json_t *json, uint64_t max_length,
 	struct sample_params *p, struct error *err)
 {
 	uint64_t given;
 
-	*p = (struct sample_params){ .length = 200,
-		.temperature = 1,
-		.top_p = 1,
-		.repetition_penalty = 1,
-		.n = 1,
-		.prompt = { "", 0 } };
+	*p = sample_defaults;
 	if (request_read(json, sample_fields, SAMPLE_FIELDS, p, &given, err) <
 		0)
 		return -1;
-	p->has_seed = given >> P_SEED & 1;
-	p->has_logprobs = given >> P_LOGPROBS & 1;
-	p->has_position = given >> P_POSITION & 1;
 	if (given >> P_MAX_TOKENS & 1) {
 		if (given >> P_LENGTH & 1 && p->length != p->max_tokens)
 			return error_set_param(err, ERROR_INVALID, "max_tokens",
@@ -330,11 +395,7 @@ int sample_read(const json_t *json, uint64_t max_length,
 				(long long)p->max_tokens, (long long)p->length);
 		p->length = p->max_tokens;
 	}
-	if (check_length(p, max_length,
-		    given >> P_MAX_TOKENS & 1 ? "max_tokens" : "length",
-		    err) < 0 ||
-		(p->stop && check_stop(p->stop, err) < 0) ||
-		(p->logit_bias && check_bias(p->logit_bias, err) < 0))
-		return -1;
-	return check_together(p, err);
+	p->shown = p->n;
+	return sample_check(p, given, max_length,
+		given >> P_MAX_TOKENS & 1 ? "max_tokens" : "length", err);
 }

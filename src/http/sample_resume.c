@@ -155,6 +155,11 @@ bool sample_serve(struct api *a, struct exchange *x, const char *stream,
 
 	if (!st)
 		return false;
+	if (strcmp(st->owner, exchange_owner(x)) != 0) {
+		record_missing(stream, &err);
+		reply_error(x, &err);
+		return true;
+	}
 	seek = stream_seek(st, from, &offset, &err);
 	if (st->live && !st->live->submitted) {
 		seek = error_set_param(&err, ERROR_CONFLICT, "stream",
@@ -337,7 +342,9 @@ static int read_record(struct sample *s, struct error *err)
 		    &r->state, &r->has_state, err) < 0)
 		return -1;
 	r->record = record;
-	return 0;
+	return strcmp(record->owner, s->owner)
+		       ? record_missing(s->stream_id, err)
+		       : 0;
 }
 
 /* A worker's: the session is held, and who held it before has stored what it
@@ -403,6 +410,7 @@ void sample_resume(struct sample *s, const char *stream, const uint64_t *from)
 		return;
 	}
 	s->stream->live = s;
+	memcpy(s->stream->owner, s->owner, sizeof(s->owner));
 	count_resumed(s->api, FROM_RECORD);
 	sample_post(s, read_on_worker, was_read);
 }

@@ -170,12 +170,30 @@ static int copy_options(struct generate_request *r,
 	return 0;
 }
 
+static int copy_prompt(struct generate_request *r,
+	const struct generate_options *o, struct error *err)
+{
+	for (size_t i = 0; i < o->n_tokens; i++) {
+		if (o->tokens[i] >= r->model->vocab)
+			return error_set_param(err, ERROR_INVALID, "prompt",
+				"prompt has the token %u, expected ids below "
+				"the vocabulary's %zu",
+				o->tokens[i], r->model->vocab);
+		if (token_buf_append(&r->prompt, o->tokens[i]) < 0)
+			return error_set_memory(
+				err, "prompt", o->n_tokens * sizeof(uint32_t));
+	}
+	return 0;
+}
+
 static int encode_prompt(struct generate_request *r,
 	const struct generate_options *o, struct error *err)
 {
 	size_t skipped = 0;
 
 	token_buf_init(&r->prompt, GENERATE_MAX_PROMPT);
+	if (o->tokens)
+		return copy_prompt(r, o, err);
 	if (!o->prompt_len)
 		return 0;
 	if (tokenizer_encode(r->model->tokenizer, o->prompt, o->prompt_len,
@@ -186,6 +204,26 @@ static int encode_prompt(struct generate_request *r,
 	}
 	r->skipped = skipped;
 	return 0;
+}
+
+static int open_scores(struct generate_request *r,
+	const struct generate_options *o, struct error *err)
+{
+	size_t n = r->prompt.len, n_top = r->logprobs;
+
+	if (!o->has_scores)
+		return 0;
+	if (n_top > r->model->vocab)
+		n_top = r->model->vocab;
+	r->score_from = o->score_from;
+	r->n_score_top = (unsigned)n_top;
+	r->scores = calloc(n + 1, sizeof(*r->scores));
+	if (n_top)
+		r->score_top = calloc(n * n_top + 1, sizeof(*r->score_top));
+	if (r->scores && (r->score_top || !n_top))
+		return 0;
+	return error_set_memory(err, "scores",
+		n * (sizeof(*r->scores) + n_top * sizeof(*r->score_top)));
 }
 
 static int copy_start(struct generate_request *r,
@@ -229,7 +267,8 @@ int generate_open(struct generate_request **request,
 	atomic_init(&r->refs, 1);
 	r->model = registry_ref(o->model);
 	if (copy_options(r, o, err) < 0 || encode_prompt(r, o, err) < 0 ||
-		events_open(r, err) < 0 || copy_start(r, o, err) < 0) {
+		open_scores(r, o, err) < 0 || events_open(r, err) < 0 ||
+		copy_start(r, o, err) < 0) {
 		request_unref(r);
 		return -1;
 	}
@@ -267,6 +306,8 @@ void request_unref(struct generate_request *r)
 	stop_strings_release(&r->stops);
 	free(r->stop_tokens);
 	free(r->bias);
+	free(r->scores);
+	free(r->score_top);
 	registry_unref(r->model);
 	free(r);
 }
@@ -324,6 +365,23 @@ uint64_t generate_seed(const struct generate_request *r)
 uint64_t generate_prompt_tokens(const struct generate_request *r)
 {
 	return r->prompt.len;
+}
+
+const uint32_t *generate_prompt(const struct generate_request *r)
+{
+	return r->prompt.ids;
+}
+
+const float *generate_scores(const struct generate_request *r)
+{
+	return r->scores;
+}
+
+const struct generate_top *generate_score_tops(
+	const struct generate_request *r, unsigned *n)
+{
+	*n = r->n_score_top;
+	return r->score_top;
 }
 
 const struct generate_result *generate_result(const struct generate_request *r)

@@ -97,7 +97,7 @@ static size_t gather(
 		t->rows[n] = s;
 		t->tokens[n] = s->state.pending;
 		t->states[n] = s->state.hidden;
-		t->logits[n] = sequence_prompt_left(s)
+		t->logits[n] = sequence_prompt_left(s) && !sequence_scores(s)
 				       ? NULL
 				       : lane->logits + n * lane->model->vocab;
 		n++;
@@ -129,7 +129,9 @@ static void after_row(struct engine_thread *t, struct lane *lane, size_t row)
 	struct error err = { 0 };
 
 	t->clients.list[r->known].served++;
-	if (!t->logits[row]) {
+	if (sequence_prompt_left(s)) {
+		if (t->logits[row])
+			sequence_score(s, t->logits[row]);
 		sequence_advance(s);
 		if (!r->replaying && !sequence_prompt_left(s))
 			start_generating(t, s);
@@ -164,7 +166,7 @@ void lane_step(struct engine_thread *t, struct lane *lane, size_t n_turns)
 			t->states, t->logits);
 		drawn = 0;
 		for (size_t i = 0; i < n; i++) {
-			drawn += t->logits[i] != NULL;
+			drawn += !sequence_prompt_left(t->rows[i]);
 			after_row(t, lane, i);
 		}
 		count(t->engine, n, drawn);

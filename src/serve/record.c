@@ -64,6 +64,8 @@ static char *encode_fields(const struct request_record *r, size_t state_len)
 		r->finish, "kept", (json_int_t)r->kept, "sent",
 		(json_int_t)r->sent, "end", (json_int_t)r->end, "body",
 		(json_int_t)r->body_len, "state", (json_int_t)state_len);
+	if (json && *r->owner)
+		json_object_set_new(json, "owner", json_string(r->owner));
 	text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 	json_decref(json);
 	return text;
@@ -115,18 +117,18 @@ static int copy_text(char *to, size_t size, const char *from)
 static int take_fields(
 	const json_t *json, struct request_record *r, size_t *state_len)
 {
-	const char *id, *session, *model, *system;
+	const char *id, *session, *model, *system, *owner = "";
 	json_int_t start, seed, kept, sent, end, body, state, created, ttl;
 	int phase;
 
 	if (json_unpack((json_t *)json,
 		    "{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:i, s:I, "
-		    "s:I, s:I, s:I, s:I}",
+		    "s:I, s:I, s:I, s:I, s?s}",
 		    "id", &id, "session", &session, "model", &model, "system",
 		    &system, "start", &start, "seed", &seed, "created",
 		    &created, "ttl", &ttl, "phase", &phase, "finish",
 		    &r->finish, "kept", &kept, "sent", &sent, "end", &end,
-		    "body", &body, "state", &state) < 0)
+		    "body", &body, "state", &state, "owner", &owner) < 0)
 		return -1;
 	r->start = (uint64_t)start;
 	r->seed = (uint64_t)seed;
@@ -141,7 +143,8 @@ static int take_fields(
 	if (phase < RECORD_OPEN || phase > RECORD_CANCELLED || body < 0 ||
 		state < 0 || copy_text(r->id, sizeof(r->id), id) < 0)
 		return -1;
-	return copy_text(r->session, sizeof(r->session), session) |
+	return copy_text(r->owner, sizeof(r->owner), owner) |
+	       copy_text(r->session, sizeof(r->session), session) |
 	       copy_text(r->model, sizeof(r->model), model) |
 	       copy_text(r->system, sizeof(r->system), system);
 }
@@ -259,6 +262,13 @@ void record_drop(struct sessions *s, const char *id, const char *session,
 	sessions_keep(s, session, c, with ? 2 : 1, on_stored, NULL, NULL);
 }
 
+int record_missing(const char *id, struct error *err)
+{
+	return error_set_param(err, ERROR_NOT_FOUND, "stream",
+		"stream '%.*s' is not known, or its time is over",
+		RECORD_ID_MAX, id);
+}
+
 int record_read(struct sessions *s, const char *id, struct request_record **r,
 	struct session_state *state, bool *has_state, struct error *err)
 {
@@ -275,9 +285,7 @@ int record_read(struct sessions *s, const char *id, struct request_record **r,
 			record_decode(b.data, b.len, r, state, has_state, &why);
 	buf_release(&b);
 	if (result < 0 && why.code == ERROR_NOT_FOUND)
-		return error_set_param(err, ERROR_NOT_FOUND, "stream",
-			"stream '%.*s' is not known, or its time is over",
-			RECORD_ID_MAX, id);
+		return record_missing(id, err);
 	if (result < 0 && err) {
 		*err = why;
 		error_prefix(err, "stream %.*s", RECORD_ID_MAX, id);

@@ -48,6 +48,10 @@ struct generate_request {
 	unsigned n;
 	bool has_logprobs;
 	unsigned logprobs;
+	uint64_t score_from;
+	float *scores;			/* [prompt.len] or NULL */
+	struct generate_top *score_top; /* [prompt.len][n_score_top] or NULL */
+	unsigned n_score_top;
 	int64_t queue_ms, run_ms, deadline_ms;
 	uint64_t client;
 	enum scheduler_priority priority;

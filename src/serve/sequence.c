@@ -1,5 +1,7 @@
 #include "serve/sequence.h"
 
+#include "math/kernels.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,6 +129,18 @@ void sequence_top(
 	for (unsigned i = 0; i < have; i++)
 		top[i].logprob =
 			(float)((double)top[i].logprob - max - log(sum));
+}
+
+void sequence_score(struct sequence *s, real *logits)
+{
+	struct generate_request *r = s->request;
+	size_t vocab = r->model->vocab, n = r->n_score_top;
+
+	if (n)
+		sequence_top(
+			logits, vocab, r->score_top + s->fed * n, (unsigned)n);
+	r->scores[s->fed] = (float)-kernels()->cross_entropy(
+		logits, vocab, r->prompt.ids[s->fed], 1);
 }
 
 static bool is_stop_token(const struct generate_request *r, uint32_t token)

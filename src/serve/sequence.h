@@ -54,6 +54,18 @@ static inline uint64_t sequence_prompt_left(const struct sequence *s)
 	return s->goal - s->fed;
 }
 
+/* The next token of the prompt is one to score. */
+static inline bool sequence_scores(const struct sequence *s)
+{
+	const struct generate_request *r = s->request;
+
+	return r->scores && s->fed < r->prompt.len && s->fed >= r->score_from &&
+	       !r->replaying;
+}
+
+/* After a step with logits (overwritten), before sequence_advance. */
+void sequence_score(struct sequence *s, real *logits);
+
 /* Choice 0 has fed the prompt: the others start from its state. */
 void sequence_fork(struct sequence *to, const struct sequence *from);
 

@@ -299,12 +299,14 @@ int sessions_open(struct sessions **sessions, struct store_writer *w,
 		s->options.boundaries = SESSION_BOUNDARIES_MAX;
 	atomic_init(&s->uncounted, true);
 	pthread_mutex_init(&s->counting, NULL);
+	pthread_mutex_init(&s->owning, NULL);
 	if (open_resident(s, &why) < 0 ||
 		(sessions_be_counted(s, &why) < 0 &&
 			why.code != ERROR_NO_SPACE &&
 			why.code != ERROR_UNAVAILABLE)) {
 		resident_close(s->resident);
 		pthread_mutex_destroy(&s->counting);
+		pthread_mutex_destroy(&s->owning);
 		free(s);
 		if (err)
 			*err = why;
@@ -324,6 +326,7 @@ void sessions_close(struct sessions *s)
 	store_writer_flush(s->writer); /* callbacks still hold ids */
 	resident_close(s->resident);
 	pthread_mutex_destroy(&s->counting);
+	pthread_mutex_destroy(&s->owning);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }

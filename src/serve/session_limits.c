@@ -13,6 +13,7 @@
 #define DRAWS 3	    /* else so many places in the order of ids */
 #define DRAW_ROWS 8 /* and so many sessions from each */
 #define BATCH 1000  /* one in so many is evicted at once */
+#define TALLY_ROWS 256
 
 /* What expired counts until it is swept: each sweep then takes one away. */
 int sessions_be_counted(struct sessions *s, struct error *err)
@@ -242,12 +243,6 @@ static size_t evict(struct sessions *s, const char *owner, size_t n)
 	return gone;
 }
 
-/* Until issue 6 brings keys, every session is of one owner, "". */
-static uint64_t count_owned(struct sessions *s, const char *owner)
-{
-	return atomic_load(&s->count);
-}
-
 static int over_count(uint64_t have, uint64_t more, uint64_t max,
 	const char *option, struct error *err)
 {
@@ -257,6 +252,95 @@ static int over_count(uint64_t have, uint64_t more, uint64_t max,
 		"%llu sessions are stored, %llu more are asked for, %s is %llu",
 		(unsigned long long)have, (unsigned long long)more, option,
 		(unsigned long long)max);
+}
+
+struct tally {
+	const char *owner;
+	uint64_t count, rows;
+	char last[STORE_KEY_MAX + 1];
+};
+
+static int tally_row(void *arg, const char *key, const void *value, size_t len,
+	int64_t expires)
+{
+	struct tally *t = arg;
+	struct session_info info;
+
+	(void)expires;
+	t->rows++;
+	snprintf(t->last, sizeof(t->last), "%s", key);
+	if (session_decode(value, len, &info, NULL, NULL) < 0)
+		return 0;
+	t->count += !strcmp(info.owner, t->owner);
+	session_info_release(&info);
+	return 0;
+}
+
+/* A page of rows at a time: others use the store in between. */
+static int count_rows(struct sessions *s, const char *owner, uint64_t *count,
+	struct error *err)
+{
+	struct tally t = { .owner = owner };
+	char after[STORE_KEY_MAX + 1];
+
+	do {
+		t.rows = 0;
+		memcpy(after, t.last, sizeof(after));
+		if (store_writer_list(s->writer, SESSION_PREFIX, after,
+			    TALLY_ROWS, store_now(), tally_row, &t, err) < 0)
+			return -1;
+	} while (t.rows == TALLY_ROWS);
+	*count = t.count;
+	return 0;
+}
+
+static struct owned *find_owned(struct sessions *s, const char *owner)
+{
+	struct owned *o;
+
+	for (size_t i = 0; i < s->n_owned; i++)
+		if (!strcmp(s->owned[i].owner, owner))
+			return &s->owned[i];
+	if (s->n_owned < SESSION_OWNERS)
+		s->n_owned++;
+	o = &s->owned[s->next_owned++ % SESSION_OWNERS];
+	/* Not counted yet: no number of sessions has gone so far. */
+	*o = (struct owned){ .count = UINT64_MAX / 2, .gone = UINT64_MAX };
+	snprintf(o->owner, sizeof(o->owner), "%s", owner);
+	return o;
+}
+
+static uint64_t all_gone(struct sessions *s)
+{
+	return atomic_load(&s->expired) + atomic_load(&s->deleted) +
+	       atomic_load(&s->evicted);
+}
+
+/* Without keys all are one owner's. Else those that were made are added to what
+ * was counted, and when that comes to the limit, and sessions have gone since,
+ * they are counted again. */
+static int over_owned(struct sessions *s, const char *owner, uint64_t n,
+	uint64_t max, struct error *err)
+{
+	const char *option = "sessions.max_per_owner";
+	struct owned *o;
+	uint64_t gone;
+	int over;
+
+	if (!owner || !*owner)
+		return over_count(atomic_load(&s->count), n, max, option, err);
+	pthread_mutex_lock(&s->owning);
+	o = find_owned(s, owner);
+	gone = all_gone(s);
+	over = over_count(o->count, n, max, option, err);
+	if (over && o->gone != gone && !count_rows(s, owner, &o->count, err)) {
+		o->gone = gone;
+		over = over_count(o->count, n, max, option, err);
+	}
+	if (!over)
+		o->count += n;
+	pthread_mutex_unlock(&s->owning);
+	return over;
 }
 
 static int over_bytes(struct sessions *s, struct error *err)
@@ -274,15 +358,17 @@ static int over_bytes(struct sessions *s, struct error *err)
 		(unsigned long long)bytes, (unsigned long long)max);
 }
 
-static int over(
-	struct sessions *s, const char *owner, uint64_t n, struct error *err)
+/* *whose gets who is to make room: NULL is anybody. */
+static int over(struct sessions *s, const char *owner, uint64_t n,
+	const char **whose, struct error *err)
 {
+	*whose = NULL;
 	if (over_count(atomic_load(&s->count), n, s->options.max,
 		    "sessions.max", err) < 0 ||
-		over_count(count_owned(s, owner), n, s->options.max_per_owner,
-			"sessions.max_per_owner", err) < 0)
+		over_bytes(s, err) < 0)
 		return -1;
-	return over_bytes(s, err);
+	*whose = owner;
+	return over_owned(s, owner, n, s->options.max_per_owner, err);
 }
 
 int session_make_room(
@@ -290,15 +376,16 @@ int session_make_room(
 {
 	uint64_t batch =
 		n > s->options.max / BATCH ? n : s->options.max / BATCH;
+	const char *whose;
 	struct error why;
 
 	if (sessions_be_counted(s, err) < 0)
 		return -1;
-	while (over(s, owner, n, &why) < 0) {
+	while (over(s, owner, n, &whose, &why) < 0) {
 		if (why.code != ERROR_NO_SPACE ||
 			s->options.when_full != SESSION_EVICT ||
 			(s->options.max && n > s->options.max) ||
-			!evict(s, NULL, batch)) {
+			!evict(s, whose, whose ? n : batch)) {
 			if (err)
 				*err = why;
 			return -1;

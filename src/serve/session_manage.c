@@ -178,6 +178,23 @@ struct holder *session_begin_new(
 	return NULL;
 }
 
+int session_check_owner(struct sessions *s, const char *id, const char *owner,
+	struct error *err)
+{
+	struct session_info info;
+	bool owned;
+
+	if (!*owner)
+		return 0;
+	if (session_check_id(id, NULL) < 0)
+		return session_missing(id, err);
+	if (session_fetch(s, id, &info, NULL, err) < 0)
+		return -1;
+	owned = !strcmp(info.owner, owner);
+	session_info_release(&info);
+	return owned ? 0 : session_missing(id, err);
+}
+
 int session_info_copy(struct session_info *to, const struct session_info *from,
 	struct error *err)
 {

@@ -199,8 +199,8 @@ static int step(const struct registry_entry *m, struct session_state *state,
 	return 0;
 }
 
-static int look(struct session_peek *p, struct session_state *state, size_t n,
-	struct error *err)
+static int predict(struct session_peek *p, struct session_state *state,
+	size_t n, struct error *err)
 {
 	size_t vocab = p->model->vocab;
 	real *logits = malloc(vocab * sizeof(*logits));
@@ -218,28 +218,46 @@ static int look(struct session_peek *p, struct session_state *state, size_t n,
 	return result;
 }
 
+int session_look(struct sessions *s, struct registry *r, const char *id,
+	const struct session_point *from, struct session_info *info,
+	struct session_state *state, struct registry_entry **model,
+	struct error *err)
+{
+	struct session copy = { .sessions = s };
+
+	if (session_fetch_point(s, id, from, &copy.info, &copy.state, err) < 0)
+		return -1;
+	*model = session_model(&copy, r, NULL, err);
+	if (*model && !session_state_check(&copy.state, *model, err)) {
+		copy.info.position = copy.state.position;
+		*info = copy.info;
+		*state = copy.state;
+		return 0;
+	}
+	registry_unref(*model);
+	session_info_release(&copy.info);
+	session_state_release(&copy.state);
+	return -1;
+}
+
 int session_peek(struct sessions *s, struct registry *r, const char *id,
 	const struct session_point *from, size_t n, struct session_peek *peek,
 	struct error *err)
 {
-	struct session copy = { .sessions = s };
-	int result = -1;
+	struct session_state state;
+	int result;
 
 	*peek = (struct session_peek){ 0 };
 	if (!n || n > SESSION_PEEK_MAX)
 		return error_set_param(err, ERROR_INVALID, "top",
 			"top is %zu, expected 1 to %d", n, SESSION_PEEK_MAX);
-	if (session_fetch_point(s, id, from, &copy.info, &copy.state, err) < 0)
+	if (session_look(s, r, id, from, &peek->info, &state, &peek->model,
+		    err) < 0) {
+		*peek = (struct session_peek){ 0 };
 		return -1;
-	peek->model = session_model(&copy, r, NULL, err);
-	if (peek->model)
-		result = session_state_check(&copy.state, peek->model, err);
-	if (!result) {
-		copy.info.position = copy.state.position;
-		result = look(peek, &copy.state, n, err);
 	}
-	session_state_release(&copy.state);
-	peek->info = copy.info;
+	result = predict(peek, &state, n, err);
+	session_state_release(&state);
 	if (result < 0)
 		session_peek_release(peek);
 	return result;

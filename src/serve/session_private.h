@@ -34,6 +34,14 @@ struct holder {
 	struct session_wait *line; /* first come, first served */
 };
 
+/* Sessions of one owner, as they were counted and made since. */
+struct owned {
+	char owner[SESSION_OWNER_MAX + 1];
+	uint64_t count;
+	uint64_t gone; /* of all sessions, when they were counted */
+};
+#define SESSION_OWNERS 64 /* counts kept; others are counted each time */
+
 struct sessions {
 	struct store_writer *writer; /* borrowed */
 	struct sessions_options options;
@@ -41,6 +49,9 @@ struct sessions {
 	atomic_ullong count;
 	atomic_bool uncounted;	  /* the store could not be asked yet */
 	pthread_mutex_t counting; /* held while it is asked */
+	pthread_mutex_t owning;	  /* guards owned */
+	struct owned owned[SESSION_OWNERS];
+	size_t n_owned, next_owned;
 	atomic_ullong expired, deleted, evicted;
 	pthread_mutex_t lock; /* guards busy */
 	struct holder *busy[SESSION_BUCKETS];

@@ -144,7 +144,7 @@ setup_file() {
 		"model": 1|model|model is the integer 1, expected a string of 1 to 64 bytes
 		"session": {}|session|session is an object
 		"unknown": "ignore"|unknown|unknown is a string ("ignore"), expected one of error|skip
-		"promt": "x"|promt|unknown field 'promt', expected some of: model session prompt
+		"promt": "x"|promt|unknown field 'promt', expected some of: prompt length max_tokens model session
 	ROWS
 }
 

@@ -1,0 +1,27 @@
+/* Log-probabilities of tokens as OpenAI's completions show them: parallel
+ * arrays. Any thread, one at a time. */
+#ifndef HTTP_LOGPROBS_H
+#define HTTP_LOGPROBS_H
+
+#include "serve/generate.h"
+
+#include <jansson.h>
+
+struct logprobs { /* begins as zeros; all owned */
+	json_t *tokens, *token_logprobs, *top_logprobs;
+	json_t *text_offsets; /* in code points; NULL: not wanted */
+	uint64_t offset;      /* of the next token */
+};
+
+/* The first row decides whether there are offsets. logprob NULL: the token has
+ * no probability. -1 when memory ran out. */
+int logprobs_add(struct logprobs *l, const struct tokenizer *t, uint32_t token,
+	const float *logprob, const struct generate_top *top, unsigned n_top,
+	bool offsets);
+/* Move `more` behind l. */
+void logprobs_extend(struct logprobs *l, struct logprobs *more);
+/* The object, or NULL when nothing was added; l is empty then. */
+json_t *logprobs_take(struct logprobs *l);
+void logprobs_release(struct logprobs *l);
+
+#endif
