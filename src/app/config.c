@@ -133,7 +133,8 @@ static int resolve(struct config *c, struct error *err)
 	if (c->help || c->print)
 		return 0;
 	if (resolve_weights(c, err) < 0 ||
-		paths_models(v->models_dir, &c->models_dir, err) < 0)
+		paths_models(v->models_dir, &c->models_dir, err) < 0 ||
+		paths_keys(v->keys_file, &c->keys_file, err) < 0)
 		return -1;
 	if (strcmp(stores[v->store], "sqlite") != 0)
 		return 0;
@@ -171,6 +172,7 @@ void config_release(struct config *c)
 {
 	free(c->models_dir);
 	free(c->sessions_path);
+	free(c->keys_file);
 	free(c->model_weights);
 	options_release(&c->options);
 	free(c->values);
@@ -351,13 +353,33 @@ bool config_realtime(const struct config *c)
 	return c->values->realtime;
 }
 
-void config_auth(const struct config *c, struct auth_options *o)
+/* A file that may be made need not be there. */
+static bool keys_file_awaited(const struct config *c)
+{
+	return c->keys_file && c->values->create_keys_file &&
+	       access(c->keys_file, F_OK) < 0 && errno == ENOENT;
+}
+
+static const char *environment_keys(void)
 {
 	const char *keys = getenv(CONFIG_KEYS);
 
+	return keys && *keys ? keys : NULL;
+}
+
+const char *config_first_key(const struct config *c)
+{
+	return keys_file_awaited(c) && !environment_keys() &&
+			       !config_allow_anonymous(c)
+		       ? c->keys_file
+		       : NULL;
+}
+
+void config_auth(const struct config *c, struct auth_options *o)
+{
 	*o = (struct auth_options){
-		.file = c->values->keys_file,
-		.text = keys && *keys ? keys : NULL,
+		.file = keys_file_awaited(c) ? NULL : c->keys_file,
+		.text = environment_keys(),
 	};
 }
 

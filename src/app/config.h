@@ -23,6 +23,7 @@ struct config {
 	struct config_values *values; /* owned */
 	char *models_dir;    /* owned; a directory or one file; or NULL */
 	char *sessions_path; /* owned; NULL for the memory store */
+	char *keys_file;     /* owned; or NULL */
 	struct registry_weights *model_weights; /* owned; of models.weights */
 	bool help, print; /* what was asked for instead of serving */
 };
@@ -56,6 +57,8 @@ void config_store_writer(
 	const struct config *c, struct store_writer_options *o);
 uint64_t config_drain_ms(const struct config *c);
 bool config_realtime(const struct config *c);
+/* The file of keys that is to be made first, or NULL. */
+const char *config_first_key(const struct config *c);
 void config_auth(const struct config *c, struct auth_options *o);
 bool config_allow_anonymous(const struct config *c);
 

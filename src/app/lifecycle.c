@@ -160,8 +160,12 @@ static void announce(const struct daemon *d)
 	backend_example(&d->backend, body, sizeof(body));
 	printf("unrolld %s serves %s\n\n"
 	       "  curl -sS %s/sample -H 'Content-Type: application/json' \\\n"
-	       "    -d '%s'\n\n",
-		UNROLLD_VERSION, url, url, body);
+	       "%s    -d '%s'\n\n",
+		UNROLLD_VERSION, url, url,
+		api_asks_for_keys(d->api) ? "    -H \"Authorization: Bearer "
+					    "$UNROLLD_API_KEY\" \\\n"
+					  : "",
+		body);
 	fflush(stdout);
 	log_info("listening", log_text("url", url),
 		log_uint("models", registry_count(d->backend.registry)),
@@ -231,6 +235,24 @@ static void reloaded(struct worker_job *job)
 	sd_notify(0, "READY=1");
 	if (d->job_again && d->phase == SERVING)
 		begin_reload(d);
+}
+
+/* Shown on standard output: a log is kept, and read by others. */
+static int make_first_key(const struct daemon *d, struct error *err)
+{
+	const char *path = config_first_key(d->config);
+	char key[AUTH_NEW_KEY];
+
+	if (!path)
+		return 0;
+	if (auth_create(path, key, err) < 0)
+		return error_prefix(err, "auth.create_keys_file");
+	printf("unrolld made an API key, which is shown this once; %s holds "
+	       "its hash:\n\n  export UNROLLD_API_KEY=%s\n\n",
+		path, key);
+	fflush(stdout);
+	explicit_bzero(key, sizeof(key));
+	return 0;
 }
 
 static int load_keys(
@@ -412,7 +434,8 @@ static int start(struct daemon *d, struct error *err)
 		api_close(d->api, NULL, NULL);
 		return -1;
 	}
-	if (load_keys(d, d->config, err) < 0 || check_exposure(d, err) < 0 ||
+	if (make_first_key(d, err) < 0 || load_keys(d, d->config, err) < 0 ||
+		check_exposure(d, err) < 0 ||
 		post(d, run_load, loaded, err) < 0) {
 		server_close(d->server, NULL, NULL);
 		api_close(d->api, NULL, NULL);
