@@ -212,9 +212,9 @@ test: deps-test ## install what is missing, build, run all tests (SAN=asan|tsan,
 	@VARIANT=$(VARIANT) UNROLLD_EXE=$(abspath $(EXE)) tests/run.sh \
 		$(B)/tests $(RUN_TESTS)
 
-# Scripts run the daemon.
+# Scripts run the daemon, and so do the programs of app.
 test-build: $(filter $(B)/%,$(RUN_TESTS)) \
-	$(if $(filter tests/%,$(RUN_TESTS)),$(EXE))
+	$(if $(filter tests/% $(B)/tests/app/%,$(RUN_TESTS)),$(EXE))
 
 check-format: deps-lint ## check the layout of all sources against .clang-format
 	@clang-format --dry-run -Werror $(C_FILES) $(H_FILES)

@@ -5,6 +5,10 @@
  *
  *   LOADING -> SERVING [loaded];  LOADING or SERVING -> DRAINING [SIGTERM]
  *   DRAINING -> CANCELLING [the deadline];  both -> CLOSING [nothing at work]
+ *
+ * While its server lingers, DRAINING answers requests that come on connections
+ * which were there before. A socket that was passed in accepts none until
+ * SERVING: its clients wait where the former daemon left them.
  */
 #include "app/lifecycle.h"
 #include "app/backend.h"
@@ -28,6 +32,8 @@
 /* timeout(1) and others signal the process and then its group: that is one
  * wish, not two. */
 #define REPEAT_MS 500
+/* For clients between two requests to hear that their connection ends. */
+#define LINGER_MS 1000
 #define OTHER_FILES 64
 #define CANCEL_MS 5000 /* for cancelled requests to end */
 
@@ -112,6 +118,9 @@ static void on_drain(uv_timer_t *timer)
 	struct daemon *d = timer->data;
 	bool late = uv_now(&d->loop) >= d->deadline;
 
+	if (server_lingers(d->server) && !late)
+		return;
+	api_refuse(d->api);
 	if (!d->job_runs && !api_active(d->api) &&
 		(!server_exchanges(d->server) ||
 			(late && d->phase == CANCELLING))) {
@@ -136,7 +145,7 @@ static void begin_drain(struct daemon *d)
 	d->deaf_until = uv_now(&d->loop) + REPEAT_MS;
 	d->deadline = uv_now(&d->loop) + config_drain_ms(d->config);
 	api_drain(d->api);
-	server_drain(d->server);
+	server_drain(d->server, LINGER_MS);
 	uv_timer_start(&d->drain, on_drain, 0, DRAIN_TICK_MS);
 }
 
@@ -196,6 +205,7 @@ static void loaded(struct worker_job *job)
 				  .registry = d->backend.registry,
 				  .sessions = d->backend.sessions,
 			  });
+	server_resume(d->server);
 	announce(d);
 }
 
@@ -418,6 +428,8 @@ static int open_server(struct daemon *d, struct error *err)
 	if (server_open(
 		    &d->server, &d->loop, &o, &api_server_ops, d->api, err) < 0)
 		return -1;
+	if (inherited == 1)
+		server_pause(d->server);
 	api_set_server(d->api, d->server);
 	return 0;
 }
