@@ -86,7 +86,10 @@ EXE := $(B)/unrolld
 
 TEST_SRCS := $(sort $(wildcard tests/*/test_*.c))
 TESTS := $(TEST_SRCS:tests/%.c=$(B)/tests/%)
-TEST_SCRIPTS := $(sort $(wildcard tests/*/test_*.sh tests/*/*.bats))
+# What builds images, boots systemd and installs packages is test-deploy's.
+DEPLOY_TESTS := $(sort $(wildcard tests/deploy/*.bats))
+TEST_SCRIPTS := $(filter-out $(DEPLOY_TESTS),\
+	$(sort $(wildcard tests/*/test_*.sh tests/*/*.bats)))
 FUZZ_SRCS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZERS := $(FUZZ_SRCS:tests/%.c=$(B)/tests/%)
 BENCHES := $(patsubst tests/%.c,$(B)/tests/%,\
@@ -190,13 +193,17 @@ $(B)/tests/%: tests/%.c $(LIB) $(STAMP)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(CPP_ALL) -Itests $(C_ALL) $(LD_ALL) -o $@ $< $(LIB) -lcmocka $(LIBS_ALL)
 
-.PHONY: deps deps-test deps-lint deps-fuzz
+.PHONY: deps deps-test deps-lint deps-fuzz deps-deploy deps-deb
 deps: ## install the packages that the build needs (conf/packages.txt)
 	@conf/packages.sh run
 deps-test: ## those that the tests need, too
 	@conf/packages.sh run test
 deps-lint:
 	@conf/packages.sh run test lint
+deps-deb:
+	@conf/packages.sh run deb
+deps-deploy:
+	@conf/packages.sh run test deb deploy
 deps-fuzz:
 	@conf/packages.sh run fuzz
 
@@ -215,6 +222,14 @@ test: deps-test ## install what is missing, build, run all tests (SAN=asan|tsan,
 # Scripts run the daemon, and so do the programs of app.
 test-build: $(filter $(B)/%,$(RUN_TESTS)) \
 	$(if $(filter tests/% $(B)/tests/app/%,$(RUN_TESTS)),$(EXE))
+
+DEPLOY_SECONDS ?= 1500
+.PHONY: test-deploy
+test-deploy: deps-deploy ## build and run image, units and package, as root (TESTS_ONLY="image")
+	$(AGAIN) $(EXE)
+	@UNROLLD_EXE=$(abspath $(EXE)) TEST_TIMEOUT=$(DEPLOY_SECONDS) \
+		tests/run.sh $(B)/tests-deploy $(if $(TESTS_ONLY),$(foreach t,\
+		$(DEPLOY_TESTS),$(if $(call holds,$t),$t)),$(DEPLOY_TESTS))
 
 check-format: deps-lint ## check the layout of all sources against .clang-format
 	@clang-format --dry-run -Werror $(C_FILES) $(H_FILES)

@@ -254,7 +254,7 @@ static void no_request_is_lost(void **state)
 
 static int set_up(void **state)
 {
-	*state = service_new("conf/models", "sqlite");
+	*state = service_new("conf/models", "sqlite", false);
 	return 0;
 }
 

@@ -12,7 +12,7 @@
 
 static int set_up(void **state)
 {
-	*state = service_new(NULL, "memory");
+	*state = service_new(NULL, "memory", true);
 	return 0;
 }
 
