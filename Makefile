@@ -14,6 +14,8 @@ bindir ?= $(prefix)/bin
 datadir ?= $(prefix)/share
 sysconfdir ?= /etc
 unitdir ?= $(prefix)/lib/systemd/system
+mandir ?= $(datadir)/man
+completiondir ?= $(datadir)/bash-completion/completions
 
 ifeq ($(origin CC),default)
 CC := $(if $(filter fuzz,$(SAN)),clang,gcc)
@@ -295,13 +297,29 @@ sample: $(EXE) ## write conf/unrolld.conf.sample from the option table
 	env -i $(EXE) serve --print-config > $(B)/unrolld.conf.sample
 	mv $(B)/unrolld.conf.sample conf/unrolld.conf.sample
 
+# From what the program prints of its tables. One that was compiled for another
+# processor is described by MANUAL_EXE, one that runs here.
+MANUAL_EXE ?= $(EXE)
+MANUAL := $(B)/unrolld.1 $(B)/unrolld.conf.5
+.PHONY: manual
+manual: $(MANUAL) ## write unrolld(1) and unrolld.conf(5) into the build tree
+$(MANUAL): $(EXE) $(wildcard conf/manual/*)
+	$(call say,MAN)conf/manual/manual.sh $(MANUAL_EXE) $(subst .,,$(suffix $@)) > $@.new
+	@mv $@.new $@
+
 .PHONY: install uninstall
 UNITS := $(wildcard systemd/*.service systemd/*.socket)
 MODELS := $(wildcard conf/models/*.safetensors)
-install: $(EXE) ## install under prefix (/usr/local), below DESTDIR
+install: $(EXE) $(MANUAL) ## install under prefix (/usr/local), below DESTDIR
 	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(datadir)/unrolld/models \
 		$(DESTDIR)$(sysconfdir)/unrolld
 	install -m 755 $(EXE) $(DESTDIR)$(bindir)/unrolld
+	install -d $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(mandir)/man5 \
+		$(DESTDIR)$(completiondir)
+	install -m 644 $(B)/unrolld.1 $(DESTDIR)$(mandir)/man1/
+	install -m 644 $(B)/unrolld.conf.5 $(DESTDIR)$(mandir)/man5/
+	install -m 644 conf/manual/completion.bash \
+		$(DESTDIR)$(completiondir)/unrolld
 	$(if $(wildcard conf/unrolld.conf.sample),install -m 644 \
 		conf/unrolld.conf.sample $(DESTDIR)$(sysconfdir)/unrolld/)
 	$(if $(MODELS),install -m 644 $(MODELS) $(DESTDIR)$(datadir)/unrolld/models/)
@@ -313,6 +331,9 @@ install: $(EXE) ## install under prefix (/usr/local), below DESTDIR
 
 uninstall: ## remove what install put there; configuration and state stay
 	rm -f $(DESTDIR)$(bindir)/unrolld \
+		$(DESTDIR)$(mandir)/man1/unrolld.1 \
+		$(DESTDIR)$(mandir)/man5/unrolld.conf.5 \
+		$(DESTDIR)$(completiondir)/unrolld \
 		$(DESTDIR)$(sysconfdir)/unrolld/unrolld.conf.sample \
 		$(addprefix $(DESTDIR)$(datadir)/unrolld/models/,$(notdir $(MODELS))) \
 		$(addprefix $(DESTDIR)$(unitdir)/,$(notdir $(UNITS)))
