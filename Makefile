@@ -14,6 +14,8 @@ bindir ?= $(prefix)/bin
 datadir ?= $(prefix)/share
 sysconfdir ?= /etc
 unitdir ?= $(prefix)/lib/systemd/system
+mandir ?= $(datadir)/man
+completiondir ?= $(datadir)/bash-completion/completions
 
 ifeq ($(origin CC),default)
 CC := $(if $(filter fuzz,$(SAN)),clang,gcc)
@@ -86,7 +88,10 @@ EXE := $(B)/unrolld
 
 TEST_SRCS := $(sort $(wildcard tests/*/test_*.c))
 TESTS := $(TEST_SRCS:tests/%.c=$(B)/tests/%)
-TEST_SCRIPTS := $(sort $(wildcard tests/*/test_*.sh tests/*/*.bats))
+# What builds images, boots systemd and installs packages is test-deploy's.
+DEPLOY_TESTS := $(sort $(wildcard tests/deploy/*.bats))
+TEST_SCRIPTS := $(filter-out $(DEPLOY_TESTS),\
+	$(sort $(wildcard tests/*/test_*.sh tests/*/*.bats)))
 FUZZ_SRCS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZERS := $(FUZZ_SRCS:tests/%.c=$(B)/tests/%)
 BENCHES := $(patsubst tests/%.c,$(B)/tests/%,\
@@ -200,13 +205,17 @@ $(B)/tests/%: tests/%.c $(LIB) $(STAMP)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(CPP_ALL) -Itests $(C_ALL) $(LD_ALL) -o $@ $< $(LIB) -lcmocka $(LIBS_ALL)
 
-.PHONY: deps deps-test deps-lint deps-fuzz
+.PHONY: deps deps-test deps-lint deps-fuzz deps-deploy deps-deb
 deps: ## install the packages that the build needs (conf/packages.txt)
 	@conf/packages.sh run
 deps-test: ## those that the tests need, too
 	@conf/packages.sh run test
 deps-lint:
 	@conf/packages.sh run test lint
+deps-deb:
+	@conf/packages.sh run deb
+deps-deploy:
+	@conf/packages.sh run test deb deploy
 deps-fuzz:
 	@conf/packages.sh run fuzz
 
@@ -222,9 +231,17 @@ test: deps-test ## install what is missing, build, run all tests (SAN=asan|tsan,
 	@VARIANT=$(VARIANT) UNROLLD_EXE=$(abspath $(EXE)) tests/run.sh \
 		$(B)/tests $(RUN_TESTS)
 
-# Scripts run the daemon.
+# Scripts run the daemon, and so do the programs of app.
 test-build: $(filter $(B)/%,$(RUN_TESTS)) $(JIEBA_DICT) \
-	$(if $(filter tests/%,$(RUN_TESTS)),$(EXE))
+	$(if $(filter tests/% $(B)/tests/app/%,$(RUN_TESTS)),$(EXE))
+
+DEPLOY_SECONDS ?= 1500
+.PHONY: test-deploy
+test-deploy: deps-deploy ## build and run image, units and package, as root (TESTS_ONLY="image")
+	$(AGAIN) $(EXE)
+	@UNROLLD_EXE=$(abspath $(EXE)) TEST_TIMEOUT=$(DEPLOY_SECONDS) \
+		tests/run.sh $(B)/tests-deploy $(if $(TESTS_ONLY),$(foreach t,\
+		$(DEPLOY_TESTS),$(if $(call holds,$t),$t)),$(DEPLOY_TESTS))
 
 check-format: deps-lint ## check the layout of all sources against .clang-format
 	@clang-format --dry-run -Werror $(C_FILES) $(H_FILES)
@@ -290,13 +307,29 @@ sample: $(EXE) ## write conf/unrolld.conf.sample from the option table
 	env -i $(EXE) serve --print-config > $(B)/unrolld.conf.sample
 	mv $(B)/unrolld.conf.sample conf/unrolld.conf.sample
 
+# From what the program prints of its tables. One that was compiled for another
+# processor is described by MANUAL_EXE, one that runs here.
+MANUAL_EXE ?= $(EXE)
+MANUAL := $(B)/unrolld.1 $(B)/unrolld.conf.5
+.PHONY: manual
+manual: $(MANUAL) ## write unrolld(1) and unrolld.conf(5) into the build tree
+$(MANUAL): $(EXE) $(wildcard conf/manual/*)
+	$(call say,MAN)conf/manual/manual.sh $(MANUAL_EXE) $(subst .,,$(suffix $@)) > $@.new
+	@mv $@.new $@
+
 .PHONY: install uninstall
 UNITS := $(wildcard systemd/*.service systemd/*.socket)
 MODELS := $(wildcard conf/models/*.safetensors)
-install: all ## install under prefix (/usr/local), below DESTDIR
+install: $(EXE) $(MANUAL) ## install under prefix (/usr/local), below DESTDIR
 	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(datadir)/unrolld/models \
 		$(DESTDIR)$(sysconfdir)/unrolld
 	install -m 755 $(EXE) $(DESTDIR)$(bindir)/unrolld
+	install -d $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(mandir)/man5 \
+		$(DESTDIR)$(completiondir)
+	install -m 644 $(B)/unrolld.1 $(DESTDIR)$(mandir)/man1/
+	install -m 644 $(B)/unrolld.conf.5 $(DESTDIR)$(mandir)/man5/
+	install -m 644 conf/manual/completion.bash \
+		$(DESTDIR)$(completiondir)/unrolld
 	$(if $(wildcard conf/unrolld.conf.sample),install -m 644 \
 		conf/unrolld.conf.sample $(DESTDIR)$(sysconfdir)/unrolld/)
 	$(if $(MODELS),install -m 644 $(MODELS) $(DESTDIR)$(datadir)/unrolld/models/)
@@ -309,6 +342,9 @@ install: all ## install under prefix (/usr/local), below DESTDIR
 
 uninstall: ## remove what install put there; configuration and state stay
 	rm -f $(DESTDIR)$(bindir)/unrolld \
+		$(DESTDIR)$(mandir)/man1/unrolld.1 \
+		$(DESTDIR)$(mandir)/man5/unrolld.conf.5 \
+		$(DESTDIR)$(completiondir)/unrolld \
 		$(DESTDIR)$(sysconfdir)/unrolld/unrolld.conf.sample \
 		$(DESTDIR)$(datadir)/unrolld/jieba.dict \
 		$(addprefix $(DESTDIR)$(datadir)/unrolld/models/,$(notdir $(MODELS))) \

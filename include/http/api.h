@@ -95,8 +95,10 @@ struct api_backend {
 };
 void api_serve(struct api *a, const struct api_backend *backend);
 
-/* New generations are refused from now on; /readyz says so. */
+/* From now on /readyz says that new requests had better go elsewhere; */
 void api_drain(struct api *a);
+/* and from now on they are refused. */
+void api_refuse(struct api *a);
 /* Requests that are still at work. */
 size_t api_active(const struct api *a);
 /* Cancel what generates, each session at what its client was sent; streams get

@@ -41,6 +41,12 @@ int auth_open(struct auth **a, const struct auth_options *o, struct error *err);
 void auth_close(struct auth *a);
 size_t auth_count(const struct auth *a); /* keys */
 
+#define AUTH_NEW_KEY 52 /* bytes of a key that is made, its NUL included */
+/* Makes the file, 0600, with the hash of one new key of all scopes, whose name
+ * is "default"; the secret goes to `key` and nowhere else. ERROR_CONFLICT when
+ * there is such a file. */
+int auth_create(const char *path, char key[AUTH_NEW_KEY], struct error *err);
+
 struct auth_identity {
 	const char *name; /* borrowed from the auth */
 	unsigned scopes;

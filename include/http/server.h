@@ -59,9 +59,15 @@ unsigned server_exchanges(const struct server *s);
  * that there were stay. Without TLS nothing. */
 int server_reload_tls(struct server *s, struct error *err);
 
-/* Stop accepting; answers from now on close their connections, and idle ones
- * are shut. */
-void server_drain(struct server *s);
+/* Nothing is accepted until it is resumed: clients wait in the backlog. */
+void server_pause(struct server *s);
+void server_resume(struct server *s);
+
+/* Stop accepting; answers from now on close their connections. Connections
+ * that wait for their next request are shut after `linger` ms. */
+void server_drain(struct server *s, uint64_t linger);
+/* Such connections are there yet, and their requests are to be answered. */
+bool server_lingers(const struct server *s);
 
 /* End all connections, then call done (from the loop, which must still run);
  * the server is gone then. */

@@ -28,5 +28,6 @@ int cmd_dictionary(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
 int cmd_files(int argc, char **argv);
 int cmd_jobs(int argc, char **argv);
+int cmd_health(int argc, char **argv);
 
 #endif

@@ -4,6 +4,7 @@
 #include "app/paths.h"
 #include "math/kernels.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #define PREFIX "UNROLLD_"
+#define MAX_URL 1024
 
 static const char *const stores[] = { "memory", "sqlite" };
 
@@ -132,7 +134,8 @@ static int resolve(struct config *c, struct error *err)
 	if (c->help || c->print)
 		return 0;
 	if (resolve_weights(c, err) < 0 ||
-		paths_models(v->models_dir, &c->models_dir, err) < 0)
+		paths_models(v->models_dir, &c->models_dir, err) < 0 ||
+		paths_keys(v->keys_file, &c->keys_file, err) < 0)
 		return -1;
 	if (!strcmp(stores[v->store], "sqlite") &&
 		paths_sessions(v->sessions_path, &c->sessions_path, err) < 0)
@@ -140,7 +143,7 @@ static int resolve(struct config *c, struct error *err)
 	return paths_jobs(v->jobs_dir, c->sessions_path, &c->jobs_dir, err);
 }
 
-int config_open(struct config *c, int argc, char **argv, struct error *err)
+int config_read(struct config *c, int argc, char **argv, struct error *err)
 {
 	*c = (struct config){ 0 };
 	c->values = calloc(1, sizeof(*c->values));
@@ -151,7 +154,17 @@ int config_open(struct config *c, int argc, char **argv, struct error *err)
 		free(c->values);
 		return -1;
 	}
-	if (!load(c, argc, argv, err) && !resolve(c, err))
+	if (!load(c, argc, argv, err))
+		return 0;
+	config_release(c);
+	return -1;
+}
+
+int config_open(struct config *c, int argc, char **argv, struct error *err)
+{
+	if (config_read(c, argc, argv, err) < 0)
+		return -1;
+	if (!resolve(c, err))
 		return 0;
 	config_release(c);
 	return -1;
@@ -162,9 +175,37 @@ void config_release(struct config *c)
 	free(c->models_dir);
 	free(c->sessions_path);
 	free(c->jobs_dir);
+	free(c->keys_file);
 	free(c->model_weights);
 	options_release(&c->options);
 	free(c->values);
+}
+
+/* An address that means all of them is reached at its loopback one. */
+int config_url(const struct config *c, char **url, struct error *err)
+{
+	const char *host = c->values->address;
+	unsigned char v6[16];
+	struct buf out;
+
+	if (!c->values->port)
+		return error_set_param(err, ERROR_INVALID, "http.port",
+			"http.port is 0, any free one: say where the daemon is "
+			"with --url");
+	if (!strcmp(host, "0.0.0.0"))
+		host = "127.0.0.1";
+	else if (!strcmp(host, "::"))
+		host = "::1";
+	buf_init(&out, MAX_URL);
+	if (buf_printf(&out,
+		    inet_pton(AF_INET6, host, v6) == 1 ? "http://[%s]:%u"
+						       : "http://%s:%u",
+		    host, (unsigned)c->values->port) < 0) {
+		buf_release(&out);
+		return error_set_memory(err, "URL", MAX_URL);
+	}
+	*url = out.data;
+	return 0;
 }
 
 int config_print_help(const struct config *c, struct buf *out)
@@ -378,13 +419,33 @@ bool config_realtime(const struct config *c)
 	return c->values->realtime;
 }
 
-void config_auth(const struct config *c, struct auth_options *o)
+/* A file that may be made need not be there. */
+static bool keys_file_awaited(const struct config *c)
+{
+	return c->keys_file && c->values->create_keys_file &&
+	       access(c->keys_file, F_OK) < 0 && errno == ENOENT;
+}
+
+static const char *environment_keys(void)
 {
 	const char *keys = getenv(CONFIG_KEYS);
 
+	return keys && *keys ? keys : NULL;
+}
+
+const char *config_first_key(const struct config *c)
+{
+	return keys_file_awaited(c) && !environment_keys() &&
+			       !config_allow_anonymous(c)
+		       ? c->keys_file
+		       : NULL;
+}
+
+void config_auth(const struct config *c, struct auth_options *o)
+{
 	*o = (struct auth_options){
-		.file = c->values->keys_file,
-		.text = keys && *keys ? keys : NULL,
+		.file = keys_file_awaited(c) ? NULL : c->keys_file,
+		.text = environment_keys(),
 	};
 }
 

@@ -26,6 +26,7 @@ struct config {
 	char *models_dir;    /* owned; a directory or one file; or NULL */
 	char *sessions_path; /* owned; NULL for the memory store */
 	char *jobs_dir;	     /* owned; NULL when there is no place for it */
+	char *keys_file;     /* owned; or NULL */
 	struct registry_weights *model_weights; /* owned; of models.weights */
 	bool help, print; /* what was asked for instead of serving */
 };
@@ -33,7 +34,14 @@ struct config {
 /* Reads argv[0..argc) of `serve`, the environment and the file. Errors name
  * where the wrong value stands. */
 int config_open(struct config *c, int argc, char **argv, struct error *err);
+/* The same, but only read: nothing is looked for or made on disk, and paths
+ * stay NULL. */
+int config_read(struct config *c, int argc, char **argv, struct error *err);
 void config_release(struct config *c);
+
+/* How a daemon with these options is reached from its own machine; the
+ * caller's to free. */
+int config_url(const struct config *c, char **url, struct error *err);
 
 int config_print_help(const struct config *c, struct buf *out);
 int config_print_file(const struct config *c, struct buf *out);
@@ -58,6 +66,8 @@ void config_jobs(const struct config *c, struct jobs_options *o);
 unsigned config_jobs_running(const struct config *c);
 uint64_t config_drain_ms(const struct config *c);
 bool config_realtime(const struct config *c);
+/* The file of keys that is to be made first, or NULL. */
+const char *config_first_key(const struct config *c);
 void config_auth(const struct config *c, struct auth_options *o);
 bool config_allow_anonymous(const struct config *c);
 

@@ -197,9 +197,17 @@ const struct option config_rows[] = {
 		.argument = "FILE",
 		.help = "API keys, one a line: NAME SCOPES KEY, with scopes of "
 			"sample, train, admin, and KEY the secret or sha256: "
-			"and its SHA-256. Not readable by others. "
+			"and its SHA-256. Not readable by others. By default "
+			"systemd's credential unrolld.keys. "
 			"$UNROLLD_API_KEYS may hold such lines, too, between "
 			"semicolons. Without any key nobody is asked for one" },
+	{ .name = "auth.create_keys_file",
+		.type = OPTION_BOOL,
+		AT(create_keys_file),
+		.value = "false",
+		.help = "Where there is no auth.keys_file yet, and no key in "
+			"the environment, make it at the start, with a new key "
+			"of all scopes that is printed this once" },
 	{ .name = "auth.allow_anonymous",
 		.type = OPTION_BOOL,
 		AT(allow_anonymous),

@@ -14,7 +14,7 @@ struct config_values {
 	uint64_t queue_timeout, run_timeout, heartbeat, drain_timeout;
 	uint64_t workers, max_jobs;
 	struct option_list cors_origins, hosts, model_weights;
-	bool allow_anonymous, realtime;
+	bool create_keys_file, allow_anonymous, realtime;
 	char *models_dir, *models_default;
 	int store, durability, weights;
 	char *sessions_path;

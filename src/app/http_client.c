@@ -15,6 +15,9 @@
 #define CONNECT_SECONDS 10L
 #define STALL_SECONDS 120L /* without a byte */
 
+#define UNIX "unix:"
+#define LOCAL "http://localhost" /* the Host header on a Unix socket */
+
 #undef curl_easy_setopt
 #undef curl_easy_getinfo
 #define FUNCTIONS(F)           \
@@ -60,7 +63,8 @@ static int open_library(struct error *err)
 
 struct http_client {
 	CURL *curl;
-	char *url; /* without a slash at its end */
+	char *name;	 /* as it was given, for messages */
+	const char *url; /* in it, without a slash at its end; or LOCAL */
 	char fault[CURL_ERROR_SIZE];
 };
 
@@ -97,13 +101,18 @@ int http_client_open(
 		return error_set_memory(err, "client", sizeof(*c));
 	while (len && url[len - 1] == '/')
 		len--;
-	c->url = strndup(url, len);
+	c->url = c->name = strndup(url, len);
 	c->curl = curl_easy_init_();
-	if (!c->url || !c->curl) {
+	if (!c->name || !c->curl) {
 		http_client_close(c);
 		return error_set_memory(err, "client", sizeof(*c));
 	}
 	set_options(c);
+	if (!strncmp(c->name, UNIX, sizeof(UNIX) - 1)) {
+		curl_easy_setopt_(c->curl, CURLOPT_UNIX_SOCKET_PATH,
+			c->name + sizeof(UNIX) - 1);
+		c->url = LOCAL;
+	}
 	*out = c;
 	return 0;
 }
@@ -114,8 +123,13 @@ void http_client_close(struct http_client *c)
 		return;
 	if (c->curl)
 		curl_easy_cleanup_(c->curl);
-	free(c->url);
+	free(c->name);
 	free(c);
+}
+
+void http_client_limit(struct http_client *c, uint64_t ms)
+{
+	curl_easy_setopt_(c->curl, CURLOPT_TIMEOUT_MS, (long)ms);
 }
 
 /* What the daemon says is wrong. */
@@ -146,7 +160,7 @@ static int perform(struct http_client *c, struct buf *answer, struct error *err)
 	long status = 0;
 
 	if (code != CURLE_OK)
-		return error_set(err, ERROR_UNAVAILABLE, "%s: %s", c->url,
+		return error_set(err, ERROR_UNAVAILABLE, "%s: %s", c->name,
 			*c->fault ? c->fault : curl_easy_strerror_(code));
 	curl_easy_getinfo_(c->curl, CURLINFO_RESPONSE_CODE, &status);
 	return status >= 200 && status < 300 ? 0 : refused(status, answer, err);

@@ -6,13 +6,17 @@
 #include "base/error.h"
 
 #include <jansson.h>
+#include <stdint.h>
 
 struct http_client;
 
-/* `url` is the daemon's, "http://127.0.0.1:8080". */
+/* `url` is the daemon's, "http://127.0.0.1:8080", or "unix:" and the path of
+ * its socket. */
 int http_client_open(
 	struct http_client **c, const char *url, struct error *err);
 void http_client_close(struct http_client *c);
+/* Each request from now on fails when it takes longer. */
+void http_client_limit(struct http_client *c, uint64_t ms);
 
 struct http_request {
 	const char *method, *path; /* with its query */

@@ -5,6 +5,10 @@
  *
  *   LOADING -> SERVING [loaded];  LOADING or SERVING -> DRAINING [SIGTERM]
  *   DRAINING -> CANCELLING [the deadline];  both -> CLOSING [nothing at work]
+ *
+ * While its server lingers, DRAINING answers requests that come on connections
+ * which were there before. A socket that was passed in accepts none until
+ * SERVING: its clients wait where the former daemon left them.
  */
 #include "app/lifecycle.h"
 #include "app/backend.h"
@@ -30,6 +34,8 @@
 /* timeout(1) and others signal the process and then its group: that is one
  * wish, not two. */
 #define REPEAT_MS 500
+/* For clients between two requests to hear that their connection ends. */
+#define LINGER_MS 1000
 #define OTHER_FILES 64
 #define CANCEL_MS 5000 /* for cancelled requests to end */
 
@@ -119,6 +125,9 @@ static void on_drain(uv_timer_t *timer)
 	struct daemon *d = timer->data;
 	bool late = uv_now(&d->loop) >= d->deadline;
 
+	if (server_lingers(d->server) && !late)
+		return;
+	api_refuse(d->api);
 	if (!d->job_runs && !api_active(d->api) && !jobs_at_work(d) &&
 		(!server_exchanges(d->server) ||
 			(late && d->phase == CANCELLING))) {
@@ -142,7 +151,7 @@ static void begin_drain(struct daemon *d)
 	d->deaf_until = uv_now(&d->loop) + REPEAT_MS;
 	d->deadline = uv_now(&d->loop) + config_drain_ms(d->config);
 	api_drain(d->api);
-	server_drain(d->server);
+	server_drain(d->server, LINGER_MS);
 	/* Until it serves the backend is its worker's. */
 	if (d->phase == SERVING && d->backend.jobs)
 		jobs_stop(d->backend.jobs);
@@ -172,9 +181,12 @@ static void announce(const struct daemon *d)
 	printf("unrolld %s serves %s\n\n"
 	       "  curl -sS %s%s%s/sample -H 'Content-Type: application/json' "
 	       "\\\n"
-	       "    -d '%s'\n\n",
+	       "%s    -d '%s'\n\n",
 		UNROLLD_VERSION, url, local ? "--unix-socket " : "",
 		local ? local + 1 : url, local ? " http://localhost" : "",
+		api_asks_for_keys(d->api) ? "    -H \"Authorization: Bearer "
+					    "$UNROLLD_API_KEY\" \\\n"
+					  : "",
 		body);
 	fflush(stdout);
 	log_info("listening", log_text("url", url),
@@ -220,6 +232,7 @@ static void loaded(struct worker_job *job)
 				  .jobs = d->backend.jobs,
 				  .jobs_fault = &d->backend.jobs_fault,
 			  });
+	server_resume(d->server);
 	announce(d);
 }
 
@@ -259,6 +272,24 @@ static void reloaded(struct worker_job *job)
 	sd_notify(0, "READY=1");
 	if (d->job_again && d->phase == SERVING)
 		begin_reload(d);
+}
+
+/* Shown on standard output: a log is kept, and read by others. */
+static int make_first_key(const struct daemon *d, struct error *err)
+{
+	const char *path = config_first_key(d->config);
+	char key[AUTH_NEW_KEY];
+
+	if (!path)
+		return 0;
+	if (auth_create(path, key, err) < 0)
+		return error_prefix(err, "auth.create_keys_file");
+	printf("unrolld made an API key, which is shown this once; %s holds "
+	       "its hash:\n\n  export UNROLLD_API_KEY=%s\n\n",
+		path, key);
+	fflush(stdout);
+	explicit_bzero(key, sizeof(key));
+	return 0;
 }
 
 static int load_keys(
@@ -436,6 +467,8 @@ static int open_server(struct daemon *d, struct error *err)
 	if (server_open(
 		    &d->server, &d->loop, &o, &api_server_ops, d->api, err) < 0)
 		return -1;
+	if (inherited == 1)
+		server_pause(d->server);
 	api_set_server(d->api, d->server);
 	return 0;
 }
@@ -452,7 +485,8 @@ static int start(struct daemon *d, struct error *err)
 		api_close(d->api, NULL, NULL);
 		return -1;
 	}
-	if (load_keys(d, d->config, err) < 0 || check_exposure(d, err) < 0 ||
+	if (make_first_key(d, err) < 0 || load_keys(d, d->config, err) < 0 ||
+		check_exposure(d, err) < 0 ||
 		post(d, run_load, loaded, err) < 0) {
 		server_close(d->server, NULL, NULL);
 		api_close(d->api, NULL, NULL);

@@ -36,6 +36,7 @@ static const struct command commands[] = {
 	{ "dictionary", cmd_dictionary, "build the jieba tokenizer's words" },
 	{ "files", cmd_files, "look after a daemon's texts to learn from" },
 	{ "jobs", cmd_jobs, "have a daemon fine-tune a model" },
+	{ "health", cmd_health, "ask a daemon whether it is ready" },
 	{ "bench", cmd_bench, "measure how fast a model steps here" },
 	{ "version", cmd_version, "print the version and what it runs on" },
 	{ "help", cmd_help, "explain a command" },

@@ -135,3 +135,17 @@ int paths_jobs(
 		return 0;
 	return copy(text, path, err);
 }
+
+int paths_keys(const char *given, char **path, struct error *err)
+{
+	const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+	char text[PATH_BYTES];
+
+	*path = NULL;
+	if (given)
+		return copy(given, path, err);
+	if (!credentials || !*credentials)
+		return 0;
+	snprintf(text, sizeof(text), "%s/unrolld.keys", credentials);
+	return access(text, F_OK) ? 0 : copy(text, path, err);
+}

@@ -344,6 +344,11 @@ void api_drain(struct api *a)
 {
 	a->draining = true;
 	job_watches_end(a);
+}
+
+void api_refuse(struct api *a)
+{
+	a->refusing = true;
 	if (a->backend.engine)
 		engine_drain(a->backend.engine);
 }
@@ -394,10 +399,10 @@ void api_close(struct api *a, void (*closed)(void *arg), void *arg)
 
 bool api_admit(struct api *a, struct exchange *x)
 {
-	if (a->ready && !a->draining)
+	if (a->ready && !a->refusing)
 		return true;
 	reply_refuse(x, 503, "unavailable", "", "%s",
-		a->draining ? "the server is stopping"
+		a->refusing ? "the server is stopping"
 			    : "the models are still loading");
 	return false;
 }

@@ -45,7 +45,7 @@ struct api {
 	struct engine_stats counted; /* what the counters already hold */
 	struct sessions_stats counted_sessions;
 	struct api_backend backend; /* all set once ready */
-	bool ready, draining;
+	bool ready, draining, refusing;
 	struct sample *samples;	   /* list of all that are at work */
 	struct prime *primes;	   /* likewise */
 	struct score_run *scores;  /* likewise */

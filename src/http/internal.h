@@ -113,7 +113,8 @@ struct server {
 	uv_idle_t idle;
 	uv_timer_t timeout, sweep;
 	bool dirty;
-	bool draining, closing;
+	bool paused, draining, closing;
+	uint64_t linger_until; /* when draining: loop time, ms */
 	unsigned n_handles;
 	struct connection *connections;
 	unsigned n_connections, n_exchanges;

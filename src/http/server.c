@@ -64,7 +64,7 @@ static void on_prepare(uv_prepare_t *prepare)
 {
 	struct server *s = prepare->data;
 
-	if (s->dirty && s->daemon)
+	if (s->dirty && s->daemon && !s->paused)
 		run_mhd(s);
 }
 
@@ -103,9 +103,12 @@ static uint64_t deadline(const struct server *s, const struct connection *c)
 	return UINT64_MAX;
 }
 
-static bool idle(const struct connection *c)
+/* A client that has just sent its next request must not be cut off: until the
+ * linger is over it is answered, and told that the connection ends. */
+static bool may_go(const struct server *s, const struct connection *c)
 {
-	return c->phase == CONNECTION_WAITING && c->reused;
+	return s->draining && c->phase == CONNECTION_WAITING &&
+	       !server_lingers(s);
 }
 
 /* MHD's own time-out counts from the last byte, so a client that sends one
@@ -116,7 +119,7 @@ static void on_sweep(uv_timer_t *t)
 	uint64_t now = uv_now(s->loop);
 
 	for (struct connection *c = s->connections; c; c = c->next)
-		if (now >= deadline(s, c) || (s->draining && idle(c)))
+		if (now >= deadline(s, c) || may_go(s, c))
 			shutdown(c->fd, SHUT_RDWR);
 }
 
@@ -484,11 +487,32 @@ unsigned server_exchanges(const struct server *s)
 	return s->n_exchanges;
 }
 
-void server_drain(struct server *s)
+void server_pause(struct server *s)
+{
+	s->paused = true;
+	uv_poll_stop(&s->poll);
+}
+
+void server_resume(struct server *s)
+{
+	if (!s->paused)
+		return;
+	s->paused = false;
+	uv_poll_start(&s->poll, UV_READABLE, on_poll);
+	server_touch(s);
+}
+
+bool server_lingers(const struct server *s)
+{
+	return s->n_connections && uv_now(s->loop) < s->linger_until;
+}
+
+void server_drain(struct server *s, uint64_t linger)
 {
 	if (s->draining)
 		return;
 	s->draining = true;
+	s->linger_until = uv_now(s->loop) + linger;
 	if (MHD_quiesce_daemon(s->daemon) != MHD_INVALID_SOCKET)
 		close(s->listen_fd);
 	s->listen_fd = -1;
@@ -535,7 +559,7 @@ void server_close(struct server *s, void (*done)(void *arg), void *arg)
 	s->done_arg = arg;
 	s->closing = true;
 	if (s->n_handles)
-		server_drain(s);
+		server_drain(s, 0);
 	/* MHD aborts the process when it is stopped with a connection
 	 * suspended: wake each and let MHD see it. */
 	for (struct connection *c = s->connections; c; c = c->next)
