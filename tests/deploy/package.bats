@@ -136,13 +136,29 @@ wait_until() {
 	rm /run/systemd/system/unrolld.service.d/w.conf; systemctl daemon-reload'
 }
 
-@test "keys come as a credential" {
-	within 'mkdir -p /etc/credstore; umask 077
-	echo "me admin secret-0123456789abcdef" >/etc/credstore/unrolld.keys
-	systemctl restart unrolld; unrolld health
-	[ "$(curl -sS -o /dev/null -w "%{http_code}" http://127.0.0.1:8080/v1/models)" = 401 ]
-	curl -fsS -H "X-Api-Key: secret-0123456789abcdef" http://127.0.0.1:8080/v1/models
-	rm /etc/credstore/unrolld.keys; systemctl restart unrolld'
+@test "keys come as a credential, and without it nothing starts" {
+	within 'umask 077; mkdir -p /run/systemd/system/unrolld.service.d
+	printf "[Service]\nLoadCredential=unrolld.keys:/etc/unrolld/keys\n" \
+		>/run/systemd/system/unrolld.service.d/k.conf
+	systemctl daemon-reload; systemctl stop unrolld.socket unrolld.service
+	! systemctl start unrolld.service
+	systemctl reset-failed unrolld.service
+	echo "me admin secret-0123456789abcdef" >/etc/unrolld/keys'
+	run within 'systemctl start unrolld.service'
+	if [ "$status" = 0 ]; then
+		within '[ "$(curl -sS -o /dev/null -w "%{http_code}" \
+			http://127.0.0.1:8080/v1/models)" = 401 ]
+		curl -fsS -H "X-Api-Key: secret-0123456789abcdef" \
+			http://127.0.0.1:8080/v1/models' >/dev/null
+	else
+		# Where systemd may not mount credentials, it says so and ends.
+		within 'journalctl -u unrolld --no-pager -n 30 |
+			grep -q "auth.keys_file.*unrolld.keys: Permission denied"'
+	fi
+	within 'rm -r /run/systemd/system/unrolld.service.d /etc/unrolld/keys
+	systemctl daemon-reload; systemctl stop unrolld.service
+	systemctl reset-failed unrolld.service || true
+	systemctl start unrolld.socket unrolld.service'
 }
 
 @test "an upgrade keeps sessions, a purge keeps nothing" {
