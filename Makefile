@@ -238,7 +238,7 @@ test-build: $(filter $(B)/%,$(RUN_TESTS)) $(JIEBA_DICT) \
 DEPLOY_SECONDS ?= 1500
 .PHONY: test-deploy
 test-deploy: deps-deploy ## build and run image, units and package, as root (TESTS_ONLY="image")
-	$(AGAIN) $(EXE)
+	$(AGAIN) deb-build
 	@UNROLLD_EXE=$(abspath $(EXE)) TEST_TIMEOUT=$(DEPLOY_SECONDS) \
 		tests/run.sh $(B)/tests-deploy $(if $(TESTS_ONLY),$(foreach t,\
 		$(DEPLOY_TESTS),$(if $(call holds,$t),$t)),$(DEPLOY_TESTS))
@@ -351,6 +351,28 @@ uninstall: ## remove what install put there; configuration and state stay
 		$(addprefix $(DESTDIR)$(unitdir)/,$(notdir $(UNITS)))
 	-rmdir $(DESTDIR)$(datadir)/unrolld/models $(DESTDIR)$(datadir)/unrolld \
 		$(DESTDIR)$(sysconfdir)/unrolld 2>/dev/null || true
+
+DOCKER ?= $(firstword $(foreach t,docker podman,$(shell command -v $t)) docker)
+.PHONY: docker
+docker: ## build the image, unrolld:latest (DOCKER=podman)
+	$(DOCKER) build -f docker/Dockerfile -t unrolld --build-arg \
+		VERSION=$(VERSION) --build-arg \
+		REVISION="$$(git rev-parse HEAD 2>/dev/null)" .
+
+DEB := $(abspath $(BUILD))/deb
+.PHONY: deb deb-build
+deb: deps-deb ## build a Debian package, build/deb/unrolld_*.deb
+	$(AGAIN) deb-build
+
+deb-build: $(EXE) $(MANUAL)
+	@rm -rf $(DEB) && mkdir -p $(DEB)/unrolld
+	@cp -r conf/debian $(DEB)/unrolld/
+	@sed -i 's/@version@/$(VERSION)/' $(DEB)/unrolld/debian/changelog
+	@cd $(DEB)/unrolld && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \
+		TOP=$(CURDIR) TOP_BUILD=$(BUILD) CC='$(CC)' dpkg-buildpackage \
+		--no-sign --build=binary --no-check-builddeps >$(DEB)/log 2>&1 || \
+		{ cat $(DEB)/log; exit 1; }
+	@ls $(DEB)/*.deb
 
 .PHONY: clean help
 clean: ## remove the build tree

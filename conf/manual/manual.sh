@@ -76,9 +76,6 @@ avx512, avx512vnni, avx512bf16.
 .I /etc/unrolld/unrolld.conf
 options of \fBunrolld serve\fP.
 .TP
-.I /etc/credstore/unrolld.keys
-API keys, where systemd starts it.
-.TP
 .I /var/lib/unrolld
 sessions, there.
 .SH SEE ALSO

@@ -1,6 +1,7 @@
 #include "app/paths.h"
 #include "base/file.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,5 +148,8 @@ int paths_keys(const char *given, char **path, struct error *err)
 	if (!credentials || !*credentials)
 		return 0;
 	snprintf(text, sizeof(text), "%s/unrolld.keys", credentials);
-	return access(text, F_OK) ? 0 : copy(text, path, err);
+	/* What is there and can't be read must not pass for no keys. */
+	if (access(text, F_OK) < 0 && errno == ENOENT)
+		return 0;
+	return copy(text, path, err);
 }

@@ -24,7 +24,8 @@ int paths_sessions(const char *given, char **path, struct error *err);
 int paths_jobs(const char *given, const char *sessions, char **path,
 	struct error *err);
 /* The file of API keys: as given, or the credential unrolld.keys that systemd
- * passes (LoadCredential=). *path is the caller's; NULL when there is neither. */
+ * passes (LoadCredential=). *path is the caller's; NULL when there is neither.
+ */
 int paths_keys(const char *given, char **path, struct error *err);
 
 #endif

@@ -27,7 +27,7 @@ struct stream {
 	struct stream *next;	      /* in its bucket */
 	struct stream *older, *newer; /* of those that are over */
 	char id[RECORD_ID_MAX + 1];
-	char session[SESSION_ID_MAX + 1]; /* or "" */
+	char session[SESSION_ID_MAX + 1];  /* or "" */
 	char owner[SESSION_OWNER_MAX + 1]; /* whose key made it */
 	struct sample *live; /* that makes it, or is about to; or NULL */
 	bool over;

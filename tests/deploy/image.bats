@@ -42,9 +42,10 @@ teardown() {
 	[[ "$output" != *bin/* ]]
 	[[ "$output" == *64080 ]]
 	run -0 podman image inspect "$image"
-	jq -e '.[0].Config | .StopSignal == "SIGTERM" and
-		.Labels["org.opencontainers.image.title"] == "unrolld" and
-		.Healthcheck.Test[1] == "/usr/bin/unrolld"' <<<"$output"
+	jq -e '.[0] | (.Config | .StopSignal == "SIGTERM" and
+		.Labels["org.opencontainers.image.title"] == "unrolld") and
+		(.Healthcheck // .HealthCheck).Test[1] == "/usr/bin/unrolld"' \
+		<<<"$output"
 }
 
 @test "a change of the sources is built in less than a minute" {

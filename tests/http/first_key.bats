@@ -75,3 +75,12 @@ with_key() {
 	with_key me-secret-0123456789
 	expect "$status" 200
 }
+
+@test "a credential that can't be read does not pass for none" {
+	mkdir "$BATS_TEST_TMPDIR/credentials"
+	ln -s unrolld.keys "$BATS_TEST_TMPDIR/credentials/unrolld.keys"
+	run -1 env CREDENTIALS_DIRECTORY="$BATS_TEST_TMPDIR/credentials" \
+		timeout 20 "${loose[@]}" "$exe" serve --http.port 0 \
+		--sessions.store memory --models.dir "$BATS_FILE_TMPDIR/models"
+	[[ "$output" == *"unrolld.keys: Too many levels of symbolic links"* ]]
+}
