@@ -140,5 +140,4 @@ setup_file() {
 	expect "$(field .api)" /openapi.json
 	request GET / -H 'Accept: text/html'
 	[[ "$head" == *"Content-Type: text/html"* ]]
-	[[ "$body" == *"curl -sS $url/sample"* ]]
 }
