@@ -1,6 +1,7 @@
 // The frame: which page is shown, by what follows '#/', and the key's dialog.
 
 import { key } from "./api.js";
+import { cells } from "./cells.js";
 import { el, notice } from "./dom.js";
 import { overview } from "./overview.js";
 import { play } from "./play.js";
@@ -11,6 +12,7 @@ import { sessions } from "./sessions.js";
 const pages = {
 	play: ["Playground", play],
 	sessions: ["Sessions", sessions],
+	cells: ["Cells", cells],
 	overview: ["Overview", overview],
 };
 

@@ -26,17 +26,15 @@ const generated = async (page) => (await page.locator(".text [data-t]").allTextC
 const click = (page, name) => page.getByRole("button", { name, exact: true }).click();
 const set = (page, name, value) => page.locator(`[name=${name}]`).fill(value);
 
-async function ended(page) {
-	await until("the end of a text", async () => {
-		const fault = await page.locator("#notice").textContent();
+// Gives up as soon as the page says that something went wrong.
+const unless = (page, what, of, seconds = 60) => until(what, async () => {
+	const fault = await page.locator("#notice").textContent();
 
-		if (fault && !fault.includes("connection was lost"))
-			throw new Error(fault);
-		return / tokens\/s, .* seed /.test(await status(page).textContent());
-	}, 60).catch(async (error) => {
-		throw new Error(`${error.message}: ${await status(page).textContent()} ${await page.locator("#notice").textContent()}`);
-	});
-}
+	if (fault && !fault.includes("connection was lost"))
+		throw new Error(fault);
+	return of(await status(page).textContent());
+}, seconds);
+const ended = (page) => unless(page, "the end of a text", (said) => / tokens\/s, .* seed /.test(said));
 
 // Scripts of ours are let past the policy; the page's own still aren't.
 async function checkAccess(page) {
@@ -219,6 +217,53 @@ test("sessions: a tree, snapshots, rewinds, export and import", async () => {
 	await click(page, "Continue");
 	await ended(page);
 	assert.equal((await daemon.get(`/v1/sessions/${id}`)).position, 31);
+	await fine(page);
+});
+
+test("cells: a heat map, cells that follow a feature or hold through a span, gates", async () => {
+	const page = await open(browser, `${daemon.url}/#/cells?model=shakespeare`);
+	const heat = page.locator(".heat");
+	const text = `${(await daemon.post("/sample", { prompt: "ROMEO:\n", seed: 6, length: 4990, echo: true })).text}\nEnd`.slice(0, 5000);
+
+	await page.getByLabel("Text to read").fill(text);
+	await click(page, "Read it");
+	await unless(page, "a chosen cell", (said) => /^Cell \d+ of layer 1/.test(said));
+	assert.equal((await heat.locator("[data-t]").allTextContents()).join(""), text);
+	const ms = Number(await heat.getAttribute("data-ms"));
+
+	console.log(`# the view of ${text.length} tokens took ${ms} ms`);
+	// It is one of the colours, and cells differ.
+	const colours = () => heat.locator("[data-t]").evaluateAll((all) => all.map((s) => s.className).join(" "));
+	const before = await colours();
+
+	assert.match(before, /\bh\d/);
+	assert.match(before, /\bc\d/);
+	// The one that follows best is of the API's own values.
+	const cell = Number(await page.getByLabel("Cell ", { exact: true }).inputValue());
+	const told = await daemon.post("/v1/activations", { model: "shakespeare", text: text.slice(0, 200), cells: [cell] });
+	const first = Buffer.from(told.series.h.data, "base64").readInt8(0) * told.series.h.scale[0];
+	const step = Math.round(10 * first);
+	const shade = await heat.locator("[data-t]").first().getAttribute("class");
+
+	assert.equal(shade.trim(), step < 0 ? `c${-step}` : step > 0 ? `h${step}` : "");
+	await page.getByLabel("Cells that follow").selectOption("position in word");
+	await until("other cells", async () => await colours() !== before);
+	await page.getByLabel("Of it").selectOption("f");
+	await heat.locator("[data-t]").nth(30).evaluate((span) => {
+		const range = document.createRange();
+
+		range.setStart(span.firstChild, 0);
+		range.setEnd(span.parentElement.lastChild.firstChild, 1);
+		getSelection().removeAllRanges();
+		getSelection().addRange(range);
+	});
+	await click(page, "Cells that hold through the selection");
+	await until("cells that hold", async () => await page.locator(".cell-list button[aria-pressed=true]").count() === 1);
+	await page.locator("figure canvas").first().waitFor();
+	assert.match(await page.locator("figure p").textContent(), /forget gate: shut \d+%, open \d+%/);
+	await checkAccess(page);
+	await page.getByLabel("Of it").selectOption("h");
+	await page.screenshot({ path: join(shots, "cells.png") });
 	await fine(page);
 });
 
