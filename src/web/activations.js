@@ -137,7 +137,7 @@ export function holding(values, n, total, from, to) {
 		const mean = inside.reduce((a, b) => a + b, 0) / inside.length;
 		const rest = (row.reduce((a, b) => a + b, 0) - mean * inside.length) / Math.max(1, total - inside.length);
 
-		return { j, score: least > 0 ? least * Math.abs(mean - rest) : 0 };
+		return { j, score: Math.min(least, Math.abs(mean - rest)) };
 	}).filter((c) => c.score > 0).sort((a, b) => b.score - a.score);
 }
 

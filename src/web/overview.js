@@ -92,6 +92,8 @@ export async function overview(main) {
 			notice("");
 		} catch (error) {
 			notice(error.message);
+			// The dialog asks for a key; with one the page begins anew.
+			closed ||= error.status === 401;
 		}
 		if (!closed)
 			timer = setTimeout(tick, EVERY_MS);

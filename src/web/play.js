@@ -211,10 +211,10 @@ export async function play(main, query) {
 				status,
 				view.node,
 				legend(),
+				el("section", { "aria-label": "Token" }, details),
 				el("label", {}, "Text to add (may be empty)", add),
 				el("div.row", {}, go, keep, ...clip),
-				copied,
-				el("section", { "aria-label": "Token" }, details)),
+				copied),
 			el("section.panel", { "aria-label": "Parameters" }, params.node)));
 	if (query.get("session")) {
 		t = await timeline.open(query.get("session"));

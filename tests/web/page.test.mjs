@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Daemon, launch, open, shots, until } from "./world.mjs";
+import { Daemon, artefacts, launch, open, shoot, until } from "./world.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const HTML = "<img src=x onerror=alert(1)><script>alert(2)</script>\n";
@@ -61,7 +61,9 @@ test("a text streams in, and its link and its curl give it again", async () => {
 	const text = await generated(page);
 
 	assert.equal([...text].length, 120);
-	await page.screenshot({ path: join(shots, "playground.png") });
+	await page.locator(".text [data-t]").nth(3).click();
+	await page.locator(".choices button").first().waitFor();
+	await shoot(page, "playground");
 	await checkAccess(page);
 	await click(page, "Copy as curl");
 	const curl = await page.locator("textarea[readonly]").inputValue();
@@ -183,7 +185,7 @@ test("sessions: a tree, snapshots, rewinds, export and import", async () => {
 	const page = await open(browser, `${daemon.url}/#/sessions`);
 
 	await page.locator("ul.tree ul a", { hasText: /^play-2$/ }).waitFor();
-	await page.screenshot({ path: join(shots, "sessions.png") });
+	await shoot(page, "sessions");
 	await checkAccess(page);
 	await page.locator("a", { hasText: /^play$/ }).click();
 	await page.getByLabel("Name ").fill("before");
@@ -263,7 +265,7 @@ test("cells: a heat map, cells that follow a feature or hold through a span, gat
 	assert.match(await page.locator("figure p").textContent(), /forget gate: shut \d+%, open \d+%/);
 	await checkAccess(page);
 	await page.getByLabel("Of it").selectOption("h");
-	await page.screenshot({ path: join(shots, "cells.png") });
+	await shoot(page, "cells");
 	await fine(page);
 });
 
@@ -279,7 +281,7 @@ test("the overview shows what the daemon does", async () => {
 	assert.equal(await tokens.locator("canvas").count() > 0, true);
 	assert.match(await page.locator("tbody tr", { hasText: "shakespeare" }).textContent(), /lstm.*1\.4911/);
 	await checkAccess(page);
-	await page.screenshot({ path: join(shots, "overview.png") });
+	await shoot(page, "overview");
 	await fine(page);
 });
 
@@ -299,6 +301,6 @@ test("on a phone, in the dark, and by the keyboard alone", async () => {
 	const wide = await page.evaluate(() => document.documentElement.scrollWidth);
 
 	assert.ok(wide <= 360, `the page is ${wide} pixels wide`);
-	await page.screenshot({ path: join(shots, "phone.png") });
+	await page.screenshot({ path: join(artefacts, "phone.png") });
 	await fine(page);
 });

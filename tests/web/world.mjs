@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { chromium } from "playwright-core";
 
 const exe = process.env.UNROLLD_EXE || "build/release/unrolld";
-export const shots = process.env.WEB_ARTEFACTS || "build/web";
+export const artefacts = process.env.WEB_ARTEFACTS || "build/web";
 
 export class Daemon {
 	constructor() {
@@ -85,7 +85,7 @@ export function launch() {
 // A page that keeps what goes wrong in it. Failed requests are shown in its
 // console by the browser itself: those count only where `quiet` is false.
 export async function open(browser, url, options = {}) {
-	const context = await browser.newContext({ acceptDownloads: true, viewport: { width: 1200, height: 900 }, ...options });
+	const context = await browser.newContext({ acceptDownloads: true, viewport: { width: 1000, height: 900 }, ...options });
 	const page = await context.newPage();
 
 	page.faults = [];
@@ -102,6 +102,11 @@ export async function open(browser, url, options = {}) {
 	page.setDefaultTimeout(20000);
 	await page.goto(url);
 	return page;
+}
+
+// README's are two of these, copied to tests/web.
+export function shoot(page, name) {
+	return page.screenshot({ path: join(artefacts, `${name}.png`), clip: { x: 0, y: 0, width: 1000, height: 640 }, animations: "disabled" });
 }
 
 // Asks again until it is so.
