@@ -153,7 +153,7 @@ export async function cells(main, query) {
 		graph = chart("Gates: how often each cell's is shut (< 0.1, across) and open (> 0.9, up)", {
 			labels: ["shut", ...[...letters].map((l) => names[l])], drawPoints: true, strokeWidth: 0, pointSize: 2, dateWindow: [-0.02, 1.02], valueRange: [-0.02, 1.05] });
 		plot.append(graph.node);
-		graph.show(rows.sort((a, b) => a[0] - b[0]), [...letters].map(mean).join("; "));
+		graph.show(rows.sort((a, b) => a[0] - b[0]), [...letters].map(mean));
 	}
 
 	async function look() {

@@ -7,7 +7,8 @@ import { el, short } from "./dom.js";
 // what it would say stands below each chart.
 Dygraph.PLUGINS = Dygraph.PLUGINS.filter((plugin) => plugin !== Dygraph.Plugins.Legend);
 
-const colours = ["#3b82c4", "#d9822b", "#3a9b5c", "#b5519c"];
+// As in page.css, where .k0 and so on are their keys.
+const colours = ["#3b82c4", "#d9822b", "#3a9b5c"];
 
 // options.labels: of x, then of each series.
 export function chart(title, options) {
@@ -18,9 +19,10 @@ export function chart(title, options) {
 
 	return {
 		node,
-		// rows: [[x, y, ...], ...]; words: the same for who can't see it.
+		// rows: [[x, y, ...], ...]; words: of each series what it is now, for
+		// its key and for who can't see it.
 		show(rows, words) {
-			text.textContent = words;
+			text.replaceChildren(...words.flatMap((w, i) => [i ? ", " : "", el(`span.key.k${i}`, {}, w)]));
 			if (!rows.length)
 				return;
 			if (graph) {

@@ -76,7 +76,7 @@ export async function overview(main) {
 		rows.forEach((row, i) => {
 			const latest = history[i].at(-1);
 
-			charts[i].show(history[i], latest ? row.series.map(([name], k) => `${name} ${row.write(latest[k + 1])}`).join(", ") : "…");
+			charts[i].show(history[i], latest ? row.series.map(([name], k) => `${name} ${row.write(latest[k + 1])}`) : []);
 		});
 	}
 

@@ -53,10 +53,9 @@ export async function play(main, query) {
 
 	function link() {
 		const url = new URL(location.href);
-		const extra = { model: model.value, prompt: prompt.value };
+		const extra = last.session ? { session: last.session }
+			: { model: model.value, prompt: prompt.value, seed: last.seed };
 
-		if (last?.seed)
-			extra.seed = last.seed;
 		url.hash = `#/play?${params.link(extra)}`;
 		return url;
 	}
@@ -100,7 +99,7 @@ export async function play(main, query) {
 
 	// One request on the session, its prompt being `text`.
 	async function run(text) {
-		const { seed: own, ...body } = params.body();
+		const { seed, ...body } = params.body();
 		const request = { at: t.position, end: t.position, prompt: text, unknown: body.unknown, tokens: [] };
 		const r = t.requests.length;
 		const take = collector();
@@ -108,6 +107,9 @@ export async function play(main, query) {
 		let first = 0;
 		let final = null;
 
+		// Without one of its own a request has the session's.
+		if (seed && seed !== t.info.seed)
+			body.seed = seed;
 		// Going on is not what a prompt and a seed alone give again.
 		if (r > 0 || t.position > 0)
 			last = { session: t.id, prompt: text, ...body };
