@@ -383,16 +383,12 @@ static void output(const struct batch *b, real *const *logits)
 				v * sizeof(real));
 }
 
-static void step(const struct batch *b, real *const *logits)
+static void run_step(const struct batch *b, real *const *logits)
 {
-	const struct model *m = b->m;
-
-	for (size_t i = 0; i < b->n && m->table; i++)
-		b->s->rows[i] = m->table + b->tokens[i] * m->width;
 	if (b->shared)
 		step_shared(b);
 	else
-		for (size_t l = 0; l < m->arch.layers; l++)
+		for (size_t l = 0; l < b->m->arch.layers; l++)
 			step_layer(b, l);
 	output(b, logits);
 }
@@ -407,8 +403,11 @@ void model_step(const struct model *m, struct model_scratch *s, size_t n,
 		.states = states,
 		.shared = s->crew && n <= CREW_MAX_ROWS };
 
-	if (n)
-		step(&b, logits);
+	if (!n)
+		return;
+	for (size_t i = 0; i < n && m->table; i++)
+		s->rows[i] = m->table + tokens[i] * m->width;
+	run_step(&b, logits);
 }
 
 void model_step_watched(const struct model *m, struct model_scratch *s,
@@ -421,5 +420,7 @@ void model_step_watched(const struct model *m, struct model_scratch *s,
 		.states = &state,
 		.watch = w };
 
-	step(&b, &logits);
+	if (m->table)
+		s->rows[0] = m->table + token * m->width;
+	run_step(&b, &logits);
 }
