@@ -82,6 +82,11 @@ LIB_OBJS := $(LIB_SRCS:src/%.c=$(B)/%.o) \
 F64_SRCS := $(filter src/base/%.c src/math/%.c src/nn/%.c,$(LIB_SRCS))
 F64_OBJS := $(F64_SRCS:src/%.c=$(B)/f64/%.o) \
 	$(VECTOR_SRCS:src/%.c=$(B)/f64/%.generic.o)
+# The page's files, and the chart library that it uses, from Debian's package.
+DYGRAPHS ?= /usr/share/javascript/dygraphs
+WEB := $(sort $(wildcard src/web/*.html src/web/*.css src/web/*.js)) \
+	$(DYGRAPHS)/dygraph.min.js $(DYGRAPHS)/dygraph.min.css
+LIB_OBJS += $(B)/web/files.o
 LIB := $(B)/libunrolld.a
 LIB_F64 := $(B)/libunrolld-f64.a
 EXE := $(B)/unrolld
@@ -138,6 +143,10 @@ toolchain:
 		echo "unrolld: no $(CC), or not all of $(PKGS):" \
 			"'make deps' installs what the build needs" >&2; \
 		exit 1; }
+	@test -e $(DYGRAPHS)/dygraph.min.js || { \
+		echo "unrolld: no $(DYGRAPHS)/dygraph.min.js: 'make deps'" \
+			"installs what the build needs" >&2; \
+		exit 1; }
 
 # Vector code is written in gcc's terms, and nobody fuzzes it.
 ifeq ($(VARIANT),fuzz)
@@ -153,6 +162,19 @@ $(B)/%.$(1).o: src/%.c $(STAMP) | toolchain
 	$$(call say,CC)$$(CC_ISA) $$(CPP_ALL) $$(C_ISA) $$(ISA_CFLAGS_$(1)) -DISA=$(1) -DISA_$(1) -c -o $$@ $$<
 endef
 $(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
+
+$(B)/web/files.c: src/web/embed.sh $(WEB) $(B)/web/list | toolchain
+	$(call say,WEB)src/web/embed.sh $(@D) $(WEB) >$@.part && mv $@.part $@
+
+$(B)/web/files.o: $(B)/web/files.c $(STAMP)
+	$(call say,CC)$(CC) $(CPP_ALL) $(C_ALL) -c -o $@ $<
+
+$(DYGRAPHS)/%: | toolchain ;
+
+$(shell mkdir -p $(B)/web)
+$(file >$(B)/web/list.now,$(WEB))
+$(shell cmp -s $(B)/web/list.now $(B)/web/list || \
+	mv $(B)/web/list.now $(B)/web/list)
 
 $(B)/f64/%.generic.o: src/%.c $(STAMP) | toolchain
 	@mkdir -p $(@D)
@@ -242,6 +264,12 @@ test-deploy: deps-deploy ## build and run image, units and package, as root (TES
 	@UNROLLD_EXE=$(abspath $(EXE)) TEST_TIMEOUT=$(DEPLOY_SECONDS) \
 		tests/run.sh $(B)/tests-deploy $(if $(TESTS_ONLY),$(foreach t,\
 		$(DEPLOY_TESTS),$(if $(call holds,$t),$t)),$(DEPLOY_TESTS))
+
+.PHONY: test-web
+test-web: deps ## drive the web page with a real browser (installs chromium, nodejs and npm packages)
+	$(AGAIN) $(EXE)
+	@UNROLLD_EXE=$(abspath $(EXE)) WEB_ARTEFACTS=$(abspath $(BUILD)/web) \
+		tests/web/run.sh
 
 check-format: deps-lint ## check the layout of all sources against .clang-format
 	@clang-format --dry-run -Werror $(C_FILES) $(H_FILES)

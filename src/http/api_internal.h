@@ -73,7 +73,8 @@ struct api {
 extern const struct route_table routes_sample, routes_streams, routes_sessions,
 	routes_session_fork, routes_session_branch, routes_session_move,
 	routes_models, routes_tokenize, routes_score, routes_aliases,
-	routes_files, routes_fine_tuning, routes_status;
+	routes_files, routes_fine_tuning, routes_status, routes_web,
+	routes_activations;
 
 /* False when the request was refused, with the reason: loading or draining. */
 bool api_admit(struct api *a, struct exchange *x);

@@ -51,45 +51,6 @@ static void openapi(
 	reply_json(x, 200, openapi_document(&a->router, a->o.version));
 }
 
-static const char page[] =
-	"<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n"
-	"<title>unrolld</title>\n"
-	"<h1>unrolld</h1>\n"
-	"<p>A server of recurrent language models. "
-	"<a href=\"/openapi.json\">Its API</a>, "
-	"<a href=\"/v1/models\">its models</a>, "
-	"<a href=\"/metrics\">its metrics</a>.</p>\n"
-	"<pre>curl -sS %s/sample -H 'Content-Type: application/json' \\\n"
-	"  -d '{\"prompt\": \"ROMEO:\\n\", \"length\": 300}'</pre>\n</html>\n";
-
-static void reply_page(struct api *a, struct exchange *x)
-{
-	struct buf out;
-
-	buf_init(&out, sizeof(page) + 256);
-	if (buf_printf(&out, page, server_url(a->server)) < 0)
-		buf_release(&out);
-	exchange_reply(x, 200, "text/html; charset=utf-8", out.data, out.len);
-}
-
-static void root(
-	void *ctx, struct exchange *x, const struct route_params *params)
-{
-	const char *accept = exchange_header(x, "Accept");
-	struct api *a = ctx;
-
-	(void)params;
-	if (accept && strstr(accept, "text/html")) {
-		reply_page(a, x);
-		return;
-	}
-	reply_json(x, 200,
-		json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "name", "unrolld",
-			"version", a->o.version, "api", "/openapi.json",
-			"models", "/v1/models", "sample", "/sample", "metrics",
-			"/metrics"));
-}
-
 static const struct route rows[] = {
 	{ .method = "GET",
 		.path = "/healthz",
@@ -116,13 +77,6 @@ static const struct route rows[] = {
 		.handle = openapi,
 		.summary = "This description",
 		.status = 200,
-		.answer = "application/json" },
-	{ .method = "GET",
-		.path = "/",
-		.handle = root,
-		.summary = "Where to find what",
-		.status = 200,
-		.schema = "Index",
 		.answer = "application/json" },
 };
 

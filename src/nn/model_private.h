@@ -5,6 +5,7 @@
 #include "math/kernels.h"
 #include "nn/cell.h"
 #include "nn/model.h"
+#include "nn/model_watch.h"
 
 #include <stdatomic.h>
 
@@ -28,5 +29,20 @@ struct model {
 	size_t bytes;
 	atomic_size_t references;
 };
+
+struct model_watch {
+	size_t layer;
+	real *gates, *product; /* [gates][hidden] */
+	real *before, *after;  /* [states][hidden] of the layer */
+	real *saved;	       /* as the cell's forward wants it */
+};
+
+/* Called by a step of one sequence on the watched layer: before it, with the
+ * layer's state; with each group of panels that is computed; after the last. */
+void model_watch_begin(
+	struct model_watch *w, const struct model *m, const real *state);
+void model_watch_take(struct model_watch *w, const struct model *m,
+	size_t first, size_t panels, const real *gates, const real *product);
+void model_watch_end(struct model_watch *w, const struct model *m);
 
 #endif

@@ -153,8 +153,9 @@ struct batch {
 	struct model_scratch *s;
 	size_t n;
 	const uint32_t *tokens;
-	real *const *states; /* [n] */
-	bool shared;	     /* by the crew */
+	real *const *states;	   /* [n] */
+	bool shared;		   /* by the crew */
+	struct model_watch *watch; /* or NULL; then n is 1 */
 };
 
 static size_t state_at(const struct model *m, size_t layer)
@@ -277,7 +278,11 @@ static void step_layer(const struct batch *b, size_t l)
 	const size_t panels = m->width / panel / gates;
 	const size_t group = group_size(m, b->n);
 	struct product hidden = hidden_product(b, l), input = { 0 };
+	struct model_watch *w =
+		b->watch && b->watch->layer == l ? b->watch : NULL;
 
+	if (w)
+		model_watch_begin(w, m, b->states[0] + state_at(m, l));
 	if (!by_table)
 		input = input_product(b, l);
 	for (size_t at = 0; at < panels; at += group) {
@@ -291,8 +296,13 @@ static void step_layer(const struct batch *b, size_t l)
 		else if (apart)
 			gather(b, begin * panel, (end - begin) * panel,
 				b->s->gates);
+		if (w)
+			model_watch_take(
+				w, m, at, count, b->s->gates, b->s->product);
 		infer(b, l, at, count, b->s->gates, b->s->product);
 	}
+	if (w)
+		model_watch_end(w, m);
 }
 
 /* All layers, their products shared out. */
@@ -373,6 +383,16 @@ static void output(const struct batch *b, real *const *logits)
 				v * sizeof(real));
 }
 
+static void run_step(const struct batch *b, real *const *logits)
+{
+	if (b->shared)
+		step_shared(b);
+	else
+		for (size_t l = 0; l < b->m->arch.layers; l++)
+			step_layer(b, l);
+	output(b, logits);
+}
+
 void model_step(const struct model *m, struct model_scratch *s, size_t n,
 	const uint32_t *tokens, real *const *states, real *const *logits)
 {
@@ -387,10 +407,20 @@ void model_step(const struct model *m, struct model_scratch *s, size_t n,
 		return;
 	for (size_t i = 0; i < n && m->table; i++)
 		s->rows[i] = m->table + tokens[i] * m->width;
-	if (b.shared)
-		step_shared(&b);
-	else
-		for (size_t l = 0; l < m->arch.layers; l++)
-			step_layer(&b, l);
-	output(&b, logits);
+	run_step(&b, logits);
+}
+
+void model_step_watched(const struct model *m, struct model_scratch *s,
+	struct model_watch *w, uint32_t token, real *state, real *logits)
+{
+	const struct batch b = { .m = m,
+		.s = s,
+		.n = 1,
+		.tokens = &token,
+		.states = &state,
+		.watch = w };
+
+	if (m->table)
+		s->rows[0] = m->table + token * m->width;
+	run_step(&b, &logits);
 }

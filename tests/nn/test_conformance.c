@@ -9,6 +9,7 @@
 #include "math/kernels.h"
 #include "nn/cell.h"
 #include "nn/model.h"
+#include "nn/model_watch.h"
 
 #define STEPS 8
 #define ROWS 3
@@ -408,6 +409,68 @@ static void sequences_do_not_leak_into_each_other(void **unused)
 	}
 }
 
+/* A watched step has the bits of any other, and its gates give the state. */
+static void check_watch(const char *cell, const struct form *f)
+{
+	const size_t h = f->hidden;
+	struct model_watch *w;
+	struct inference in;
+	struct parameters p;
+	struct error err;
+	real *a, *b, *y, *z;
+
+	form_open(&p, f, cell, BIAS_DOUBLE);
+	inference_open(&in, &p, WEIGHTS_F32, 1);
+	a = kernels_alloc(model_state_floats(in.model));
+	b = kernels_alloc(model_state_floats(in.model));
+	y = kernels_alloc(f->vocab);
+	z = kernels_alloc(f->vocab);
+	for (size_t l = 0; l < f->layers; l++) {
+		const size_t states = model_state_floats(in.model) / h;
+		const size_t n = states / f->layers;
+		real *layer = a + l * n * h;
+
+		assert_int_equal(model_watch_open(&w, in.model, l, &err), 0);
+		for (uint32_t t = 0; t < STEPS; t++) {
+			uint32_t token = t * 5 % (uint32_t)f->vocab;
+			const real *g = model_watch_gates(w);
+			real *before = kernels_alloc(n * h);
+
+			memcpy(before, layer, n * h * sizeof(real));
+			model_step_watched(
+				in.model, in.scratch, w, token, a, y);
+			model_step(in.model, in.scratch, 1, &token, &b, &z);
+			assert_memory_equal(a, b, states * h * sizeof(real));
+			assert_memory_equal(y, z, f->vocab * sizeof(real));
+			for (size_t j = 0; j < h; j++) {
+				real want = tanhf(g[j]); /* of rnn */
+
+				if (!strcmp(cell, "lstm"))
+					want = g[3 * h + j] *
+					       tanhf(g[h + j] * before[h + j] +
+						       g[j] * g[2 * h + j]);
+				if (!strcmp(cell, "gru"))
+					want = (1 - g[h + j]) * g[2 * h + j] +
+					       g[h + j] * before[j];
+				assert_true(fabsf(want - layer[j]) < 1e-5f);
+			}
+			free(before);
+		}
+		model_watch_close(w);
+	}
+	inference_close(&in);
+	parameters_release(&p);
+	free(a);
+	free(b);
+	free(y);
+	free(z);
+}
+
+static void a_watched_step_is_the_same_and_shows_its_gates(void **unused)
+{
+	over_the_tables(check_watch);
+}
+
 static int run(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -418,6 +481,8 @@ static int run(void)
 		cmocka_unit_test(so_they_are_without_an_input_table),
 		cmocka_unit_test(rounded_weights_stay_close),
 		cmocka_unit_test(sequences_do_not_leak_into_each_other),
+		cmocka_unit_test(
+			a_watched_step_is_the_same_and_shows_its_gates),
 	};
 
 	return cmocka_run_group_tests_name(kernels_name(), tests, NULL, NULL);
