@@ -270,7 +270,7 @@ fuzz-run: $(FUZZERS)
 	done
 
 .PHONY: bench
-bench: deps-test ## benchmarks, as JSON lines (ARGS="kernels step train memory serve sessions durable")
+bench: deps-test ## benchmarks, as JSON lines (ARGS="kernels step train text memory serve sessions durable")
 	$(AGAIN) $(EXE) $(BENCHES)
 	@UNROLLD_EXE=$(abspath $(EXE)) BENCH_PROGRAMS=$(abspath $(B)/tests/bench) \
 		tests/bench/run.sh $(ARGS)

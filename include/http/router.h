@@ -12,6 +12,7 @@
 
 #define ROUTE_MAX_PARAMS 2
 #define ROUTE_BINARY "application/octet-stream"
+#define ROUTE_TEXT "text/plain"
 #define ROUTE_PARAM_MAX 128 /* bytes of a decoded {part} of a path */
 
 enum route_scope {
@@ -38,6 +39,7 @@ struct route {
 	bool body_optional;
 	bool binary;	    /* a body may also be ROUTE_BINARY: its fields are
 			     * then in the query */
+	bool text;	    /* with binary: or ROUTE_TEXT, in its charset */
 	unsigned status;    /* of success, for the documentation */
 	const char *answer; /* content type of success, likewise */
 };

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "math/real.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,9 @@ struct sampler_options {
 				    * occurrence (OpenAI) */
 	const struct sampler_bias *bias; /* [n_bias] borrowed */
 	size_t n_bias;
+	bool has_never;
+	uint32_t never; /* a token that is not drawn, whatever is banned
+			 * besides: "<unk>" */
 };
 
 struct sampler_draw {

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/tokens.h"
+#include "text/encoding.h"
 #include "text/tokenizer.h"
 
 #include <stdbool.h>
@@ -18,8 +19,11 @@
 struct corpus_options {
 	const char *const *paths; /* [n_paths]; "-" is standard input */
 	size_t n_paths;
-	const char *encoding;  /* charset; NULL: utf-8 */
+	const char *encoding; /* charset, or "auto" for each file's own;
+			       * NULL: utf-8 */
+	enum encoding_faults faults;
 	const char *tokenizer; /* kind to learn, when none is given */
+	struct tokenizer_options learn;
 	enum unknown_policy unknown;
 	bool keep_newlines;    /* else CR LF and CR become LF */
 	const char *cache_dir; /* where a large one is mapped from, and a pipe
@@ -33,6 +37,11 @@ struct corpus {
 	uint64_t bytes;		     /* of UTF-8 text */
 	uint64_t characters;	     /* code points (bytes for `byte`) */
 	uint64_t skipped;	     /* unknown characters left out */
+	uint64_t faults;	     /* of the encoding, replaced or skipped */
+	const char *charset; /* of the first file; borrowed from the options,
+			      * or static */
+	uint64_t unknown;    /* tokens that are "<unk>" */
+	uint64_t unknown_characters; /* that these stand for */
 	uint64_t hash;		     /* XXH3-64 of the UTF-8 text */
 	void *storage;		     /* private */
 	size_t storage_bytes;

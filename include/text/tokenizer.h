@@ -16,7 +16,9 @@
 
 struct tokenizer;
 
+/* What becomes of text that the vocabulary doesn't have. */
 enum unknown_policy {
+	UNKNOWN_AUTO,  /* "<unk>" where the vocabulary has one, else an error */
 	UNKNOWN_ERROR, /* ERROR_UNPROCESSABLE naming the first one and where */
 	UNKNOWN_SKIP,  /* leave it out, and count it */
 };
@@ -30,11 +32,20 @@ void token_buf_init(struct token_buf *b, size_t max);
 void token_buf_release(struct token_buf *b);
 int token_buf_append(struct token_buf *b, uint32_t id);
 
+/* What a kind that learns may be told; zeros are the defaults. A kind refuses
+ * what it can't follow, by the names of `unrolld train`'s options. */
+struct tokenizer_options {
+	uint64_t min_count; /* leave out what comes less often; 0 as 1 */
+	size_t max_vocab;   /* tokens at most, "<unk>" included; 0: no limit */
+	bool lower_case;    /* fold the text, which can't be got back then */
+};
+
 /* Learn a vocabulary from a stream of UTF-8 chunks (cut anywhere), sorted so
- * that runs repeat. finish ends the builder whether or not it succeeds. */
+ * that runs repeat. `options` may be NULL. finish ends the builder whether or
+ * not it succeeds. */
 struct tokenizer_builder;
-int tokenizer_builder_open(
-	struct tokenizer_builder **b, const char *kind, struct error *err);
+int tokenizer_builder_open(struct tokenizer_builder **b, const char *kind,
+	const struct tokenizer_options *options, struct error *err);
 int tokenizer_builder_feed(struct tokenizer_builder *b, const char *text,
 	size_t len, struct error *err);
 int tokenizer_builder_finish(
@@ -49,15 +60,21 @@ json_t *tokenizer_save(const struct tokenizer *t);
 struct tokenizer *tokenizer_ref(struct tokenizer *t);
 void tokenizer_unref(struct tokenizer *t);
 
-const char *tokenizer_kind(const struct tokenizer *t); /* "char", "byte" */
+const char *tokenizer_kind(const struct tokenizer *t); /* "char", "word", … */
 size_t tokenizer_vocab(const struct tokenizer *t);
 /* The token an empty session starts from: "\n" where there is one, else 0. */
 uint32_t tokenizer_start(const struct tokenizer *t);
+/* The id of "<unk>", which stands for text outside the vocabulary and is never
+ * to be sampled; TOKENIZER_NONE when there is none. */
+#define TOKENIZER_NONE UINT32_MAX
+uint32_t tokenizer_unknown(const struct tokenizer *t);
 
 /* What a stream of parts has come to so far; starts as zeros. */
 struct tokenizer_count {
 	uint64_t characters; /* seen: code points, or bytes for `byte` */
 	uint64_t skipped;    /* of them, unknown and left out */
+	uint64_t unknown;    /* tokens that are "<unk>" */
+	uint64_t unknown_characters; /* that these stand for */
 };
 
 /* Encode one part of a longer text: append its ids to out and add to *count,

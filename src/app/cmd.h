@@ -23,5 +23,6 @@ int cmd_inspect(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_sessions(int argc, char **argv);
+int cmd_tokenize(int argc, char **argv);
 
 #endif

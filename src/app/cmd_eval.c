@@ -3,6 +3,7 @@
 
 #include "app/command_line.h"
 #include "app/model_file.h"
+#include "app/text_measure.h"
 #include "base/options.h"
 #include "nn/checkpoint.h"
 #include "nn/model.h"
@@ -22,7 +23,7 @@ enum { CHECKPOINT_WEIGHTS, FIRST_TYPE };
 struct eval_options {
 	bool help, json;
 	char *encoding, *cache_dir;
-	int unknown, part, weights;
+	int encoding_errors, unknown, part, weights;
 	double fraction;
 	uint64_t threads;
 };
@@ -34,8 +35,13 @@ static const struct option rows[] = {
 	{ "json", OPTION_BOOL, AT(json), "no",
 		.help = "print one JSON object" },
 	{ "encoding", OPTION_STRING, AT(encoding), "utf-8",
-		.help = "charset of the text", .argument = "CHARSET" },
-	{ "unknown", OPTION_ENUM, AT(unknown), "error", .choices = "error|skip",
+		.help = "charset of the text, or auto", .argument = "CHARSET" },
+	{ "encoding-errors", OPTION_ENUM, AT(encoding_errors), "strict",
+		.choices = "strict|replace|skip",
+		.help = "bytes that the charset doesn't have: an error, U+FFFD "
+			"or left out, and counted" },
+	{ "unknown", OPTION_ENUM, AT(unknown), "auto",
+		.choices = "auto|error|skip",
 		.help = "characters outside the model's vocabulary" },
 	{ "part", OPTION_ENUM, AT(part), "all", .choices = "all|tail|head",
 		.help = "of the text: all, the last --fraction, or what is "
@@ -61,7 +67,8 @@ struct eval {
 	struct corpus corpus;
 	struct team *team;
 	struct streams streams;
-	uint64_t tokens, characters;
+	uint64_t tokens;
+	struct text_measure measure;
 	double nats;
 };
 
@@ -79,22 +86,6 @@ static void cut(struct eval *e)
 		.stride = end - begin,
 		.end = end - begin,
 	};
-}
-
-/* Code points that the predicted tokens begin. */
-static uint64_t count_characters(const struct eval *e)
-{
-	uint64_t count = 0;
-
-	for (size_t i = e->streams.begin + 1; i < e->streams.end; i++) {
-		size_t n;
-		const char *bytes = tokenizer_bytes(
-			e->tokenizer, tokens_at(&e->streams.tokens, i), &n);
-
-		for (size_t j = 0; j < n; j++)
-			count += (bytes[j] & 0xc0) != 0x80;
-	}
-	return count;
 }
 
 static int evaluate_packed(struct eval *e, struct error *err)
@@ -117,6 +108,7 @@ static int run(struct eval *e, const char *model, char *const *texts, size_t n,
 		.paths = (const char *const *)texts,
 		.n_paths = n,
 		.encoding = e->o.encoding,
+		.faults = (enum encoding_faults)e->o.encoding_errors,
 		.unknown = (enum unknown_policy)e->o.unknown,
 		.cache_dir = e->o.cache_dir,
 	};
@@ -137,16 +129,18 @@ static int run(struct eval *e, const char *model, char *const *texts, size_t n,
 		     ? trainer_evaluate(&e->model.parameters, &e->streams, 0,
 			       e->team, &e->nats, &e->tokens, err)
 		     : evaluate_packed(e, err);
-	e->characters = rc ? 0 : count_characters(e);
+	if (rc == 0)
+		text_measure(&e->measure, &e->corpus, &e->streams);
 	return rc;
 }
 
 static void print(const struct eval *e)
 {
 	static const char *const parts[] = { "all", "tail", "head" };
-	const double total = e->nats * (double)e->tokens;
+	const uint64_t characters = e->measure.characters;
 	const double per_character =
-		total / (double)(e->characters ? e->characters : 1);
+		text_measure_per_character(&e->measure, e->nats);
+	const double unknown = text_measure_unknown_rate(&e->measure);
 	json_t *line;
 
 	if (!e->o.json) {
@@ -156,22 +150,30 @@ static void print(const struct eval *e)
 		printf(", batch 1, stateful from the initial state\n"
 		       "tokens      %llu\n"
 		       "characters  %llu\n"
+		       "faults      %llu\n"
 		       "skipped     %llu\n"
+		       "unknown     %llu (%.3f%% of the tokens)\n"
 		       "nats/token  %.4f\n"
 		       "nats/char   %.4f\n"
 		       "bits/char   %.4f\n"
 		       "perplexity  %.4f\n",
 			(unsigned long long)e->tokens,
-			(unsigned long long)e->characters,
-			(unsigned long long)e->corpus.skipped, e->nats,
-			per_character, per_character / M_LN2, exp(e->nats));
+			(unsigned long long)characters,
+			(unsigned long long)e->corpus.faults,
+			(unsigned long long)e->corpus.skipped,
+			(unsigned long long)e->measure.unknown, 100 * unknown,
+			e->nats, per_character, per_character / M_LN2,
+			exp(e->nats));
 		return;
 	}
-	line = json_pack("{s:s, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:f}",
+	line = json_pack("{s:s, s:f, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, "
+			 "s:f, s:f}",
 		"split", parts[e->o.part], "fraction", e->o.fraction, "tokens",
-		(json_int_t)e->tokens, "characters", (json_int_t)e->characters,
-		"skipped", (json_int_t)e->corpus.skipped, "nats_per_token",
-		e->nats, "nats_per_character", per_character,
+		(json_int_t)e->tokens, "characters", (json_int_t)characters,
+		"faults", (json_int_t)e->corpus.faults, "skipped",
+		(json_int_t)e->corpus.skipped, "unknown",
+		(json_int_t)e->measure.unknown, "unknown_rate", unknown,
+		"nats_per_token", e->nats, "nats_per_character", per_character,
 		"bits_per_character", per_character / M_LN2, "perplexity",
 		exp(e->nats));
 	if (line)

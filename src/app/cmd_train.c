@@ -3,6 +3,7 @@
 #include "app/cmd.h"
 
 #include "app/model_file.h"
+#include "app/text_measure.h"
 #include "app/text_sampler.h"
 #include "app/train_options.h"
 #include "app/train_progress.h"
@@ -150,7 +151,11 @@ static int open_corpus(struct run *r, struct error *err)
 		.paths = (const char *const *)r->texts.items,
 		.n_paths = r->texts.n,
 		.encoding = r->o.encoding,
+		.faults = (enum encoding_faults)r->o.encoding_errors,
 		.tokenizer = r->o.tokenizer,
+		.learn = { .min_count = r->o.min_count,
+			.max_vocab = r->o.max_vocab,
+			.lower_case = r->o.lower_case },
 		.unknown = (enum unknown_policy)r->o.unknown,
 		.cache_dir = r->o.cache_dir,
 	};
@@ -307,7 +312,7 @@ static json_t *summary(const struct run *r, const struct trainer_report *at)
 	s = json_pack("{s:{s:s, s:I, s:I, s:s}, s:I, s:f, s:f, s:o*}", "corpus",
 		"hash", hash, "characters", (json_int_t)r->corpus.characters,
 		"tokens", (json_int_t)r->corpus.tokens.count, "encoding",
-		r->o.encoding, "steps", (json_int_t)at->step, "epochs",
+		r->corpus.charset, "steps", (json_int_t)at->step, "epochs",
 		at->epoch, "smooth_loss", at->smooth_loss, "options",
 		train_options_save(&r->table));
 	return s;
@@ -490,6 +495,7 @@ static int train(struct run *r, struct trainer_report *at, struct error *err)
 static int final_evaluation(struct run *r, struct error *err)
 {
 	struct checkpoint shipped;
+	struct text_measure measure;
 	const char *split =
 		r->o.validation_split == SPLIT_TAIL ? "tail" : "stream";
 	double nats;
@@ -502,11 +508,16 @@ static int final_evaluation(struct run *r, struct error *err)
 	if (evaluate(r, &shipped.parameters, &r->validation, true, &nats, err) <
 		0)
 		goto out;
+	text_measure(&measure, &r->corpus, &r->validation);
 	if (!shipped.training ||
 		json_object_set_new(shipped.training, "validation",
-			json_pack("{s:f, s:s, s:f}", "nats_per_token", nats,
-				"split", split, "fraction",
-				r->o.validation_fraction)) < 0) {
+			json_pack("{s:f, s:f, s:f, s:s, s:f}", "nats_per_token",
+				nats, "nats_per_character",
+				text_measure_per_character(&measure, nats),
+				"unknown_rate",
+				text_measure_unknown_rate(&measure), "split",
+				split, "fraction", r->o.validation_fraction)) <
+			0) {
 		error_set_memory(err, "training summary", 0);
 		goto out;
 	}
@@ -517,6 +528,13 @@ static int final_evaluation(struct run *r, struct error *err)
 		r->o.output, nats, nats / M_LN2, 100 * r->o.validation_fraction,
 		r->o.validation_split == SPLIT_TAIL ? "the text"
 						    : "each stream");
+	if (measure.characters != measure.tokens)
+		train_progress_say(&r->progress,
+			"%.4f nats/character (%.4f bits), perplexity %.2f a "
+			"token, %.3f%% of the tokens outside the vocabulary",
+			text_measure_per_character(&measure, nats),
+			text_measure_per_character(&measure, nats) / M_LN2,
+			exp(nats), 100 * text_measure_unknown_rate(&measure));
 out:
 	checkpoint_release(&shipped);
 	return rc;
@@ -580,10 +598,22 @@ static void introduce(struct run *r)
 			 r->model.parameters.count * sizeof(real)) /
 			1e6,
 		team_size(r->team), kernels_name());
+	if (r->corpus.faults)
+		train_progress_say(&r->progress,
+			"%llu faults of the encoding %s",
+			(unsigned long long)r->corpus.faults,
+			r->o.encoding_errors == FAULTS_SKIP ? "left out"
+							    : "replaced");
 	if (r->corpus.skipped)
 		train_progress_say(&r->progress,
 			"%llu characters outside the vocabulary left out",
 			(unsigned long long)r->corpus.skipped);
+	if (r->corpus.unknown)
+		train_progress_say(&r->progress,
+			"%llu tokens (%.3f%%) outside the vocabulary",
+			(unsigned long long)r->corpus.unknown,
+			100 * (double)r->corpus.unknown /
+				(double)r->corpus.tokens.count);
 }
 
 /* Better known before an hour of training than after. */

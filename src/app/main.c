@@ -25,6 +25,7 @@ static const struct command commands[] = {
 	{ "sample", cmd_sample, "generate text from a model" },
 	{ "eval", cmd_eval, "measure a model on a text" },
 	{ "inspect", cmd_inspect, "show what a model holds" },
+	{ "tokenize", cmd_tokenize, "show the tokens of a text" },
 	{ "import", cmd_import, "make a model of PyTorch's weights" },
 	{ "export", cmd_export, "write a model's weights for PyTorch" },
 	{ "sessions", cmd_sessions, "look after a daemon's sessions" },

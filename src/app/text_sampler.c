@@ -150,11 +150,14 @@ static bool flush(
 int text_sampler_run(struct text_sampler *s,
 	const struct text_sampler_request *r, struct error *err)
 {
+	struct sampler_options options = *r->options;
 	struct decoder decoder = { 0 };
 	struct buf held;
 	bool ended = false;
 	int rc = 0;
 
+	options.never = tokenizer_unknown(s->tokenizer);
+	options.has_never = options.never != TOKENIZER_NONE;
 	buf_init(&held, MAX_PENDING);
 	for (uint64_t i = 0; i < r->length && !ended && rc == 0; i++) {
 		struct sampler_draw draw;
@@ -162,8 +165,8 @@ int text_sampler_run(struct text_sampler *s,
 		size_t n;
 
 		feed(s, s->waiting, s->logits);
-		draw = sampler_draw(s->sampler, r->options, s->logits,
-			s->window, s->n_window, r->seed, 0, s->position);
+		draw = sampler_draw(s->sampler, &options, s->logits, s->window,
+			s->n_window, r->seed, 0, s->position);
 		s->waiting = draw.token;
 		s->position++;
 		remember(s, draw.token);

@@ -25,6 +25,9 @@ struct train_options {
 	bool resume;
 
 	char *tokenizer, *encoding;
+	int encoding_errors; /* enum encoding_faults */
+	uint64_t min_count, max_vocab;
+	bool lower_case;
 	int unknown; /* enum unknown_policy */
 	char *cache_dir;
 	double validation_fraction;

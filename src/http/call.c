@@ -143,6 +143,19 @@ void call_done(struct call *c)
 		worker_done(&c->job);
 }
 
+/* Of "text/plain; charset=gbk". One too long is kept so, and then unknown. */
+static void read_charset(struct call *c, const char *type)
+{
+	const char *at = type ? strcasestr(type, "charset=") : NULL;
+
+	if (!at)
+		return;
+	at += strlen("charset=");
+	at += *at == '"';
+	snprintf(c->charset, sizeof(c->charset), "%.*s",
+		(int)strcspn(at, "\"; \t"), at);
+}
+
 static void start(struct api *a, struct exchange *x,
 	const struct route_params *params, const struct idempotent *key,
 	void (*work)(struct call *c))
@@ -177,7 +190,10 @@ static void start(struct api *a, struct exchange *x,
 	c->wants_json = accept && strstr(accept, "application/json");
 	type = exchange_header(x, "Content-Type");
 	c->binary_body =
-		type && !strncasecmp(type, ROUTE_BINARY, strlen(ROUTE_BINARY));
+		type &&
+		(!strncasecmp(type, ROUTE_BINARY, strlen(ROUTE_BINARY)) ||
+			!strncasecmp(type, ROUTE_TEXT, strlen(ROUTE_TEXT)));
+	read_charset(c, type);
 	exchange_take_body(x, &c->body);
 	a->n_calls++;
 	if (key)

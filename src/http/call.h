@@ -23,6 +23,7 @@ struct call {
 	char query[1024];
 	bool wants_json;  /* its Accept names application/json */
 	bool binary_body; /* not JSON but bytes */
+	char charset[32]; /* that its Content-Type says, or "" */
 	/* Fills status and answer (NULL: no body), or err, and ends with
 	 * call_done. */
 	void (*work)(struct call *c);

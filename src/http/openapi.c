@@ -148,6 +148,11 @@ static json_t *operation(const struct route *r)
 			json_object_get(json_object_get(json, "requestBody"),
 				"content"),
 			ROUTE_BINARY, json_object());
+	if (r->fields && r->text)
+		json_object_set_new(
+			json_object_get(json_object_get(json, "requestBody"),
+				"content"),
+			ROUTE_TEXT, json_object());
 	return json;
 }
 

@@ -195,13 +195,19 @@ static void refuse_method(struct exchange *x, const char *allow)
 		exchange_method(x), exchange_path(x), allow);
 }
 
-static bool is_binary(const struct exchange *x)
+static bool has_type(const struct exchange *x, const char *wanted)
 {
 	const char *type = exchange_header(x, "Content-Type");
-	size_t n = strlen(ROUTE_BINARY);
+	size_t n = strlen(wanted);
 
-	return type && !strncasecmp(type, ROUTE_BINARY, n) &&
+	return type && !strncasecmp(type, wanted, n) &&
 	       (!type[n] || type[n] == ';' || type[n] == ' ');
+}
+
+static bool is_raw(const struct route *route, const struct exchange *x)
+{
+	return (route->binary && has_type(x, ROUTE_BINARY)) ||
+	       (route->text && has_type(x, ROUTE_TEXT));
 }
 
 void router_begin(struct router *r, struct exchange *x)
@@ -228,7 +234,7 @@ void router_begin(struct router *r, struct exchange *x)
 	}
 	if (!guard_check_length(x, route->fields ? r->o.max_body : IDLE_BODY))
 		return;
-	if (route->fields && !(route->binary && is_binary(x)) &&
+	if (route->fields && !is_raw(route, x) &&
 		!(route->body_optional &&
 			!exchange_header(x, "Content-Type")) &&
 		request_check_type(exchange_header(x, "Content-Type"), &err) <

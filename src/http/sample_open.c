@@ -132,7 +132,7 @@ void sample_options(const struct sample *s, struct generate_options *o)
 	generate_defaults(o);
 	o->prompt = p->prompt.bytes;
 	o->prompt_len = p->prompt.len;
-	o->unknown = p->unknown ? UNKNOWN_SKIP : UNKNOWN_ERROR;
+	o->unknown = (enum unknown_policy)p->unknown;
 	o->sampler.temperature = p->temperature;
 	o->sampler.top_k = (uint32_t)p->top_k;
 	o->sampler.top_p = p->top_p;

@@ -172,10 +172,11 @@ const struct field sample_fields[SAMPLE_FIELDS] = {
 	[P_UNKNOWN] = { .name = "unknown",
 		.type = FIELD_CHOICE,
 		MEMBER(unknown),
-		.choices = "error|skip",
-		.help = "What to do with characters of the prompt that the "
-			"model does not know",
-		.preset = "\"error\"" },
+		.choices = "auto|error|skip",
+		.help = "What to do with what the vocabulary lacks of the "
+			"prompt; auto is its <unk> where it has one, else "
+			"error",
+		.preset = "\"auto\"" },
 	[P_PRIORITY] = { .name = "priority",
 		.type = FIELD_CHOICE,
 		MEMBER(priority),

@@ -184,6 +184,14 @@ static void apply_penalties(struct sampler *s, const struct sampler_options *o,
 	}
 }
 
+/* Returns the greatest of the others. */
+static double ban_never(struct sampler *s, const struct sampler_options *o)
+{
+	if (o->has_never && o->never < s->vocab)
+		s->logits[o->never] = -INFINITY;
+	return sampler_maximum(s->logits, s->padded);
+}
+
 /* Penalties and bias; *best is the greatest before and after. */
 static void modify(struct sampler *s, const struct sampler_options *o,
 	const real *logits, const uint32_t *window, size_t n_window,
@@ -196,8 +204,12 @@ static void modify(struct sampler *s, const struct sampler_options *o,
 	for (size_t i = 0; i < o->n_bias; i++)
 		if (o->bias[i].token < s->vocab)
 			s->logits[o->bias[i].token] += (double)o->bias[i].bias;
-	after = sampler_maximum(s->logits, s->padded);
+	after = ban_never(s, o);
 	/* Something must be said, even if all was banned. */
+	if (after == -INFINITY) {
+		load(s, logits);
+		after = ban_never(s, o);
+	}
 	*best = after > -INFINITY ? after : load(s, logits);
 }
 
@@ -333,7 +345,7 @@ struct sampler_draw sampler_draw(struct sampler *s,
 		return d;
 	sampler_exponentials(s->exps, s->logits, s->padded, first, 1);
 	sum = sampler_sum(s->exps, s->padded);
-	if (has_penalties(o) || o->n_bias)
+	if (has_penalties(o) || o->n_bias || o->has_never)
 		modify(s, o, logits, window, n_window, &best);
 	d.token = choose(s, o, best, seed, choice, position);
 	d.logprob = fmin((double)logits[d.token], 1e300) - first - log(sum);

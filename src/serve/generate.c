@@ -143,6 +143,8 @@ static int copy_options(struct generate_request *r,
 	r->sampler = o->sampler;
 	r->bias = copy(o->sampler.bias, bias_bytes);
 	r->sampler.bias = r->bias;
+	r->sampler.never = tokenizer_unknown(r->model->tokenizer);
+	r->sampler.has_never = r->sampler.never != TOKENIZER_NONE;
 	r->stop_tokens = copy(o->stop_tokens, stop_bytes);
 	r->n_stop_tokens = o->n_stop_tokens;
 	if (!r->bias || !r->stop_tokens ||

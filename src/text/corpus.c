@@ -11,8 +11,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#define CARRY_MAX (1u << 20) /* of text that waits for what follows it */
-#define PART (8u << 20)	     /* tokens: more than a chunk of text has */
+#define CARRY_MAX (32u << 20) /* of text that waits for what follows it */
+#define PART (8u << 20)	      /* tokens: more than a chunk of text has */
 
 /* Ids on their way to where they stay. */
 struct writer {
@@ -161,7 +161,7 @@ static int learn(struct corpus *c, const struct corpus_options *o,
 {
 	const char *kind = o->tokenizer ? o->tokenizer : "char";
 
-	if (tokenizer_builder_open(&p->builder, kind, err) < 0)
+	if (tokenizer_builder_open(&p->builder, kind, &o->learn, err) < 0)
 		return -1;
 	if (tokenizer_kind_learns(kind) &&
 		corpus_source_read(s, take, p, err) < 0) {
@@ -209,9 +209,13 @@ static int write_corpus(struct corpus *c, const struct corpus_options *o,
 			"%s: none of its characters is in the vocabulary",
 			o->paths[0]);
 	c->bytes = p->bytes;
+	c->faults = s->faults;
+	c->charset = s->inputs[0].charset;
 	c->hash = XXH3_64bits_digest(p->hash);
 	c->characters = p->characters + p->count.characters;
 	c->skipped = p->count.skipped;
+	c->unknown = p->count.unknown;
+	c->unknown_characters = p->count.unknown_characters;
 	return 0;
 }
 

@@ -102,6 +102,27 @@ static int spool(struct corpus_input *in, const char *path, const char *dir,
 	return n < 0 ? -1 : 0;
 }
 
+/* The charset that the whole of a file lets guess. */
+static int guess_charset(
+	struct corpus_input *in, const char *path, struct error *err)
+{
+	struct encoding_guess guess = { 0 };
+	char *chunk = malloc(CHUNK);
+	ssize_t n;
+
+	if (!chunk)
+		return error_set_memory(err, path, CHUNK);
+	if (lseek(in->fd, in->begin, SEEK_SET) < 0) {
+		free(chunk);
+		return error_set_errno(err, "%s: cannot read again", path);
+	}
+	while ((n = read_chunk(in->fd, chunk, path, err)) > 0)
+		encoding_guess_feed(&guess, chunk, (size_t)n);
+	free(chunk);
+	in->charset = encoding_guess_charset(&guess);
+	return n < 0 ? -1 : 0;
+}
+
 static int open_input(struct corpus_input *in, const char *path, bool again,
 	const char *dir, struct error *err)
 {
@@ -126,9 +147,21 @@ static int open_input(struct corpus_input *in, const char *path, bool again,
 	return 0;
 }
 
+static int set_charset(
+	struct corpus_source *s, size_t input, bool guess, struct error *err)
+{
+	struct corpus_input *in = &s->inputs[input];
+
+	if (guess)
+		return guess_charset(in, s->options->paths[input], err);
+	in->charset = s->options->encoding ? s->options->encoding : "utf-8";
+	return 0;
+}
+
 int corpus_source_open(struct corpus_source *s, const struct corpus_options *o,
 	bool again, struct error *err)
 {
+	const bool guess = o->encoding && !strcmp(o->encoding, ENCODING_AUTO);
 	size_t i, standard = 0;
 
 	*s = (struct corpus_source){ .options = o };
@@ -149,8 +182,9 @@ int corpus_source_open(struct corpus_source *s, const struct corpus_options *o,
 	for (i = 0; i < o->n_paths; i++)
 		s->inputs[i].fd = -1;
 	for (i = 0; i < o->n_paths; i++) {
-		if (open_input(&s->inputs[i], o->paths[i], again, o->cache_dir,
-			    err) < 0) {
+		if (open_input(&s->inputs[i], o->paths[i], again || guess,
+			    o->cache_dir, err) < 0 ||
+			set_charset(s, i, guess, err) < 0) {
 			corpus_source_close(s);
 			return -1;
 		}
@@ -196,7 +230,11 @@ static int read_input(struct corpus_source *s, size_t input, struct reader *r,
 		if ((more ? encoding_feed(
 				    r->encoding, r->chunk, (size_t)n, text, err)
 			  : encoding_finish(r->encoding, text, err)) < 0)
-			return error_prefix(err, "%s", path);
+			return error_prefix(err, "%s%s", path,
+				in->charset == s->options->encoding ||
+						!s->options->encoding
+					? ""
+					: " (encoding auto)");
 		if (text->len &&
 			r->sink(r->arg, input, text->data, text->len, err) < 0)
 			return error_prefix(err, "%s", path);
@@ -208,20 +246,21 @@ int corpus_source_read(struct corpus_source *s, corpus_sink *sink, void *arg,
 	struct error *err)
 {
 	const struct corpus_options *o = s->options;
-	const char *charset = o->encoding ? o->encoding : "utf-8";
 	struct reader r = { .sink = sink, .arg = arg };
 	int failed = 0;
 
+	s->faults = 0;
 	r.chunk = malloc(CHUNK);
 	if (!r.chunk)
 		return error_set_memory(err, "text", CHUNK);
 	buf_init(&r.text, CHUNK_UTF8);
 	for (size_t i = 0; i < o->n_paths && !failed; i++) {
-		failed = encoding_open(
-			&r.encoding, charset, !o->keep_newlines, err);
+		failed = encoding_open(&r.encoding, s->inputs[i].charset,
+			!o->keep_newlines, o->faults, err);
 		if (failed)
 			break;
 		failed = read_input(s, i, &r, err);
+		s->faults += encoding_faults(r.encoding);
 		encoding_close(r.encoding);
 	}
 	buf_release(&r.text);

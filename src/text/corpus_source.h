@@ -9,10 +9,12 @@
 
 struct corpus_source {
 	const struct corpus_options *options;
+	uint64_t faults; /* of the last read */
 	struct corpus_input {
 		int fd;
 		bool owned; /* standard input is not ours to close */
 		off_t begin;
+		const char *charset;
 	} * inputs; /* [n_paths] owned */
 };
 
@@ -21,7 +23,8 @@ typedef int corpus_sink(void *arg, size_t input, const char *text, size_t len,
 	struct error *err);
 
 /* Opens all files, so that a missing one is known before any work. With
- * `again`, what can't be read twice is copied to a file in cache_dir. */
+ * `again`, or to find out a charset, what can't be read twice is copied to a
+ * file in cache_dir. */
 int corpus_source_open(struct corpus_source *s,
 	const struct corpus_options *options, bool again, struct error *err);
 void corpus_source_close(struct corpus_source *s);

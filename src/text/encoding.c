@@ -23,7 +23,10 @@ struct encoding {
 	enum charset_kind kind;
 	char charset[32];
 	iconv_t iconv;
+	size_t unit;	 /* bytes of its smallest sequence */
 	uint64_t offset; /* of the next input byte that is not held */
+	enum encoding_faults faults;
+	uint64_t n_faults;
 	char held[HELD_MAX];
 	size_t n_held;
 
@@ -62,14 +65,46 @@ static bool plain_name(const char *charset)
 static int unknown_charset(const char *charset, struct error *err)
 {
 	return error_set_param(err, ERROR_INVALID, "encoding",
-		"encoding: unknown charset \"%.64s\", expected utf-8, bytes or "
-		"a name that `iconv -l` lists, such as latin1, windows-1252, "
+		"encoding: unknown charset \"%.64s\", expected utf-8, bytes, "
+		"auto or a name that `iconv -l` lists, such as latin1, "
+		"windows-1252, "
 		"gbk, gb18030, shift_jis, utf-16",
 		charset);
 }
 
+/* How many bytes it takes before iconv has seen all of a sequence: 2 of
+ * UTF-16, 4 of UTF-32, else 1. */
+static size_t unit_of(iconv_t converter)
+{
+	char letters[] = "AAAA", utf8[64];
+
+	for (size_t n = 1; n < 4; n++) {
+		char *from = letters, *to = utf8;
+		size_t from_left = n, to_left = sizeof(utf8);
+		size_t result =
+			iconv(converter, &from, &from_left, &to, &to_left);
+
+		if (result != (size_t)-1 || errno != EINVAL)
+			return n;
+		iconv(converter, NULL, NULL, NULL, NULL);
+	}
+	return 4;
+}
+
+static size_t charset_unit(const char *charset)
+{
+	iconv_t converter = iconv_open("UTF-8", charset);
+	size_t unit = 1;
+
+	if (converter != (iconv_t)-1) {
+		unit = unit_of(converter);
+		iconv_close(converter);
+	}
+	return unit;
+}
+
 int encoding_open(struct encoding **e, const char *charset,
-	bool normalise_newlines, struct error *err)
+	bool normalise_newlines, enum encoding_faults faults, struct error *err)
 {
 	enum charset_kind kind = CHARSET_ICONV;
 	iconv_t converter = (iconv_t)-1;
@@ -92,6 +127,8 @@ int encoding_open(struct encoding **e, const char *charset,
 	(*e)->kind = kind;
 	(*e)->iconv = converter;
 	(*e)->normalise = normalise_newlines;
+	(*e)->faults = faults;
+	(*e)->unit = kind == CHARSET_ICONV ? charset_unit(charset) : 1;
 	snprintf((*e)->charset, sizeof((*e)->charset), "%s",
 		kind == CHARSET_UTF8 ? "UTF-8" : charset);
 	return 0;
@@ -158,13 +195,16 @@ static int invalid(const struct encoding *e, const char *s, size_t len,
 		(unsigned long long)offset, hex);
 }
 
-static int invalid_utf8(
-	const struct encoding *e, const char *s, size_t len, struct error *err)
+/* A fault of n bytes at s, of which `shown` are named. */
+static int fault(struct encoding *e, const char *s, size_t n, size_t shown,
+	struct buf *out, struct error *err)
 {
-	/* The bytes that can't be, and the one after them. */
-	size_t n = utf8_bad_length(s, len) + 1;
-
-	return invalid(e, s, n < len ? n : len, e->offset, err);
+	if (e->faults == FAULTS_STRICT)
+		return invalid(e, s, shown, e->offset, err);
+	e->n_faults++;
+	e->offset += n;
+	return e->faults == FAULTS_SKIP ? 0
+					: emit(e, "\xef\xbf\xbd", 3, out, err);
 }
 
 static int hold(
@@ -181,26 +221,47 @@ static int hold(
 static int convert_utf8(struct encoding *e, const char *s, size_t len,
 	struct buf *out, struct error *err)
 {
-	size_t n = utf8_valid_prefix(s, len, NULL);
 	uint32_t code;
+	size_t n;
 
-	if (emit(e, s, n, out, err) < 0)
-		return -1;
-	e->offset += n;
-	s += n;
-	len -= n;
-	if (utf8_next(s, len, &code) == UTF8_INVALID)
-		return invalid_utf8(e, s, len, err);
-	return hold(e, s, len, err);
+	for (;;) {
+		n = utf8_valid_prefix(s, len, NULL);
+		if (emit(e, s, n, out, err) < 0)
+			return -1;
+		e->offset += n;
+		s += n;
+		len -= n;
+		if (utf8_next(s, len, &code) != UTF8_INVALID)
+			return hold(e, s, len, err);
+		/* Shown: the bytes that can't be, and the one after them. */
+		n = utf8_bad_length(s, len);
+		if (fault(e, s, n, n < len ? n + 1 : n, out, err) < 0)
+			return -1;
+		s += n;
+		len -= n;
+	}
 }
 
 /* iconv may give what is no Unicode, from UCS-4 for one. */
 static int emit_checked(struct encoding *e, const char *s, size_t len,
 	const char *in, size_t n_in, struct buf *out, struct error *err)
 {
-	if (utf8_valid_prefix(s, len, NULL) < len)
-		return invalid(e, in, n_in, e->offset, err);
-	return emit(e, s, len, out, err);
+	size_t n;
+
+	for (;;) {
+		n = utf8_valid_prefix(s, len, NULL);
+		if (emit(e, s, n, out, err) < 0)
+			return -1;
+		s += n;
+		len -= n;
+		if (!len)
+			return 0;
+		if (fault(e, in, 0, n_in, out, err) < 0)
+			return -1;
+		n = utf8_bad_length(s, len);
+		s += n;
+		len -= n;
+	}
 }
 
 static int convert_iconv(struct encoding *e, const char *s, size_t len,
@@ -224,9 +285,15 @@ static int convert_iconv(struct encoding *e, const char *s, size_t len,
 		e->offset += len - from_left;
 		s += len - from_left;
 		len = from_left;
-	} while (result == (size_t)-1 && saved == E2BIG);
-	if (result == (size_t)-1 && saved == EILSEQ)
-		return invalid(e, s, len, e->offset, err);
+		if (result != (size_t)-1 || saved != EILSEQ)
+			continue;
+		/* What follows is read anew, one unit on. */
+		from_left = e->unit < len ? e->unit : len;
+		if (fault(e, s, from_left, len, out, err) < 0)
+			return -1;
+		s += from_left;
+		len -= from_left;
+	} while (result == (size_t)-1 && saved != EINVAL);
 	return hold(e, s, len, err);
 }
 
@@ -275,6 +342,11 @@ int encoding_finish(struct encoding *e, struct buf *out, struct error *err)
 	char utf8[64], *to = utf8;
 	size_t to_left = sizeof(utf8);
 
+	if (e->n_held && e->faults != FAULTS_STRICT) {
+		if (fault(e, e->held, e->n_held, 0, out, err) < 0)
+			return -1;
+		e->n_held = 0;
+	}
 	if (e->n_held)
 		return error_set_param(err, ERROR_UNPROCESSABLE, "encoding",
 			"%s is cut at its end: byte %llu starts a character "
@@ -285,4 +357,9 @@ int encoding_finish(struct encoding *e, struct buf *out, struct error *err)
 	/* Stateful charsets may still hold a character of their own. */
 	iconv(e->iconv, NULL, NULL, &to, &to_left);
 	return emit_checked(e, utf8, (size_t)(to - utf8), "", 0, out, err);
+}
+
+uint64_t encoding_faults(const struct encoding *e)
+{
+	return e->n_faults;
 }

@@ -10,6 +10,8 @@
 static const struct tokenizer_ops *const kinds[] = {
 	&tokenizer_byte,
 	&tokenizer_char,
+	&tokenizer_word,
+	&tokenizer_bpe,
 };
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -73,19 +75,51 @@ static uint32_t default_start(const struct tokenizer *t)
 	return 0;
 }
 
-int tokenizer_builder_open(
-	struct tokenizer_builder **b, const char *kind, struct error *err)
+int tokenizer_builder_nothing(struct tokenizer_builder *b, struct error *err)
+{
+	return 0;
+}
+
+static int check_options(const struct tokenizer_ops *ops,
+	const struct tokenizer_options *o, struct error *err)
+{
+	const struct {
+		bool told;
+		unsigned takes;
+		const char *name;
+	} rows[] = {
+		{ o->min_count > 1, TAKES_MIN_COUNT, "min-count" },
+		{ o->max_vocab > 0, TAKES_MAX_VOCAB, "max-vocab" },
+		{ o->lower_case, TAKES_LOWER_CASE, "lower-case" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].told && !(ops->takes & rows[i].takes))
+			return error_set_param(err, ERROR_INVALID, rows[i].name,
+				"tokenizer %s takes no %s", ops->name,
+				rows[i].name);
+	return 0;
+}
+
+int tokenizer_builder_open(struct tokenizer_builder **b, const char *kind,
+	const struct tokenizer_options *options, struct error *err)
 {
 	const struct tokenizer_ops *ops = find_kind(kind, err);
 
 	*b = NULL;
-	if (!ops)
+	if (!ops || (options && check_options(ops, options, err) < 0))
 		return -1;
 	*b = calloc(1, ops->builder_size);
 	if (!*b)
 		return error_set_memory(err, "tokenizer", ops->builder_size);
 	(*b)->ops = ops;
-	return 0;
+	if (options)
+		(*b)->options = *options;
+	if (ops->builder_open(*b, err) == 0)
+		return 0;
+	tokenizer_builder_abort(*b);
+	*b = NULL;
+	return -1;
 }
 
 int tokenizer_builder_feed(struct tokenizer_builder *b, const char *text,
@@ -227,6 +261,24 @@ size_t tokenizer_vocab(const struct tokenizer *t)
 uint32_t tokenizer_start(const struct tokenizer *t)
 {
 	return t->start;
+}
+
+uint32_t tokenizer_unknown(const struct tokenizer *t)
+{
+	return t->has_unknown ? t->unknown : TOKENIZER_NONE;
+}
+
+int tokenizer_invalid_utf8(const char *s, size_t len, const char *unit,
+	uint64_t offset, struct error *err)
+{
+	char hex[4 * 5 + 1] = "";
+
+	for (size_t i = 0; i < len && i < 4; i++)
+		snprintf(hex + i * 5, sizeof(hex) - i * 5, " 0x%02x",
+			(unsigned char)s[i]);
+	return error_set(err, ERROR_UNPROCESSABLE,
+		"invalid UTF-8 at %s %llu:%s", unit, (unsigned long long)offset,
+		hex);
 }
 
 int tokenizer_encode_part(const struct tokenizer *t, const char *text,

@@ -88,6 +88,7 @@ const struct tokenizer_ops tokenizer_byte = {
 	.name = "byte",
 	.learns = false,
 	.builder_size = sizeof(struct tokenizer_builder),
+	.builder_open = tokenizer_builder_nothing,
 	.feed = feed,
 	.finish = finish,
 	.builder_release = builder_release,

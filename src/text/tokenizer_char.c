@@ -83,19 +83,6 @@ static int add(struct char_tokenizer *c, uint32_t cp, struct error *err)
 	return 0;
 }
 
-static int invalid(const char *s, size_t len, const char *unit, uint64_t offset,
-	struct error *err)
-{
-	char hex[4 * 5 + 1] = "";
-
-	for (size_t i = 0; i < len && i < 4; i++)
-		snprintf(hex + i * 5, sizeof(hex) - i * 5, " 0x%02x",
-			(unsigned char)s[i]);
-	return error_set(err, ERROR_UNPROCESSABLE,
-		"invalid UTF-8 at %s %llu:%s", unit, (unsigned long long)offset,
-		hex);
-}
-
 static void see(struct char_builder *b, uint32_t cp)
 {
 	b->seen[cp / 64] |= 1ull << cp % 64;
@@ -113,7 +100,7 @@ static int feed_held(struct char_builder *b, const char *s, size_t len,
 		next = utf8_next(b->held, b->n_held, &cp);
 	}
 	if (next == UTF8_INVALID)
-		return invalid(b->held, b->n_held, "byte",
+		return tokenizer_invalid_utf8(b->held, b->n_held, "byte",
 			b->base.bytes + *taken - b->n_held, err);
 	if (next > 0) {
 		see(b, cp);
@@ -142,7 +129,8 @@ static int feed(struct tokenizer_builder *builder, const char *s, size_t len,
 		i += (size_t)next;
 	}
 	if (next == UTF8_INVALID)
-		return invalid(s + i, len - i, "byte", builder->bytes + i, err);
+		return tokenizer_invalid_utf8(
+			s + i, len - i, "byte", builder->bytes + i, err);
 	if (i < len) {
 		memcpy(b->held, s + i, len - i);
 		b->n_held = len - i;
@@ -158,7 +146,7 @@ static int finish(struct tokenizer_builder *builder, struct tokenizer **t,
 	size_t vocab = 0;
 
 	if (b->n_held)
-		return invalid(b->held, b->n_held, "byte",
+		return tokenizer_invalid_utf8(b->held, b->n_held, "byte",
 			builder->bytes - b->n_held, err);
 	for (uint32_t cp = 0; cp < 128; cp++)
 		if (b->ascii[cp])
@@ -325,10 +313,10 @@ static int encode(const struct tokenizer *t, const char *s, size_t len,
 			return 0;
 		next = utf8_next(s + i, len - i, &cp);
 		if (next <= 0)
-			return invalid(s + i, len - i, "character offset",
-				count->characters, err);
+			return tokenizer_invalid_utf8(s + i, len - i,
+				"character offset", count->characters, err);
 		id = lookup(c, cp);
-		if (id == NONE && policy == UNKNOWN_ERROR)
+		if (id == NONE && policy != UNKNOWN_SKIP)
 			return unknown(cp, count->characters, err);
 		if (id == NONE)
 			count->skipped++;
@@ -363,6 +351,7 @@ const struct tokenizer_ops tokenizer_char = {
 	.name = "char",
 	.learns = true,
 	.builder_size = sizeof(struct char_builder),
+	.builder_open = tokenizer_builder_nothing,
 	.feed = feed,
 	.finish = finish,
 	.builder_release = builder_release,

@@ -16,20 +16,33 @@ struct tokenizer {
 	atomic_uint references;
 	size_t vocab;
 	uint32_t start;
-}; /* a kind's own struct begins with this one */
+	bool has_unknown;
+	uint32_t unknown; /* the id of "<unk>", if there is one */
+};			  /* a kind's own struct begins with this one */
 
 struct tokenizer_builder {
 	const struct tokenizer_ops *ops;
+	struct tokenizer_options options;
 	uint64_t bytes; /* fed so far */
 };			/* as above */
+
+/* Of tokenizer_options, what a kind can follow. */
+enum tokenizer_takes {
+	TAKES_MIN_COUNT = 1,
+	TAKES_MAX_VOCAB = 2,
+	TAKES_LOWER_CASE = 4,
+};
 
 struct tokenizer_ops {
 	const char *name;
 	bool learns;
+	unsigned takes; /* enum tokenizer_takes */
 
-	/* A builder in `size` zeroed bytes; new and load leave ops, references
-	 * and (load) start to tokenizer.c. */
+	/* A builder in `size` zeroed bytes but for ops and options, which are
+	 * such as the kind takes; new and load leave ops, references and (load)
+	 * start to tokenizer.c. */
 	size_t builder_size;
+	int (*builder_open)(struct tokenizer_builder *b, struct error *err);
 	int (*feed)(struct tokenizer_builder *b, const char *text, size_t len,
 		struct error *err);
 	int (*finish)(struct tokenizer_builder *b, struct tokenizer **t,
@@ -55,6 +68,14 @@ struct tokenizer_ops {
 
 extern const struct tokenizer_ops tokenizer_byte;
 extern const struct tokenizer_ops tokenizer_char;
+extern const struct tokenizer_ops tokenizer_word;
+extern const struct tokenizer_ops tokenizer_bpe;
+
+/* For kinds that have nothing to open. */
+int tokenizer_builder_nothing(struct tokenizer_builder *b, struct error *err);
+/* ERROR_UNPROCESSABLE for the bytes at s, `offset` units from the start. */
+int tokenizer_invalid_utf8(const char *s, size_t len, const char *unit,
+	uint64_t offset, struct error *err);
 
 /* ERROR_TOO_LARGE or ERROR_NO_MEMORY, whichever stopped an append. */
 int token_buf_error(const struct token_buf *b, struct error *err);

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Usage: run.sh [SECTION...]: kernels, step, train, memory, serve, sessions,
+# Usage: run.sh [SECTION...]: kernels, step, train, text, memory, serve, sessions,
 # durable (all by default).
 # Prints JSON lines. Rivals are run in the same call, turn about with ours, and
 # what counts is the ratio of medians: the machine's mood is then the same for
@@ -54,7 +54,7 @@ ratio() {
 	echo "bench: no $UNROLLD_EXE: build it first, or use 'make bench'" >&2
 	exit 1
 }
-[ $# -gt 0 ] || set -- kernels step train memory serve sessions durable
+[ $# -gt 0 ] || set -- kernels step train text memory serve sessions durable
 for section in "$@"; do
 	[ -f "$here/$section.bash" ] || {
 		echo "bench: no section '$section', expected" \

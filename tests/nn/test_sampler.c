@@ -355,6 +355,38 @@ static void test_degenerate_logits(void **state)
 	sampler_close(s);
 }
 
+/* Not even greedily, nor when all else is banned; but what is never drawn has
+ * its share of the softmax. */
+static void test_never(void **state)
+{
+	static struct sampler_bias bans[2] = { { 0, -INFINITY },
+		{ 2, -INFINITY } };
+	struct sampler_options o;
+	struct sampler *s;
+
+	sampler_defaults(&o);
+	o.has_never = true;
+	o.never = 1;
+	logits[0] = 0;
+	logits[1] = 10;
+	logits[2] = 0;
+	assert_int_equal(sampler_open(&s, 3, NULL), 0);
+	for (uint64_t i = 0; i < 200; i++) {
+		struct sampler_draw d;
+
+		o.temperature = i % 2 ? 1 : 0;
+		o.n_bias = i % 4 < 2 ? 2 : 0;
+		o.bias = bans;
+		d = sampler_draw(s, &o, logits, NULL, 0, 9, 0, i);
+		assert_int_not_equal(d.token, 1);
+		assert_true(fabs(d.logprob + log(exp(10) + 2)) < 1e-12);
+	}
+	logits[0] = logits[2] = (real)-INFINITY;
+	assert_int_equal(
+		sampler_draw(s, &o, logits, NULL, 0, 9, 0, 0).token, 1);
+	sampler_close(s);
+}
+
 static void test_logprob(void **state)
 {
 	struct sampler_options o;
@@ -536,6 +568,7 @@ int main(void)
 		cmocka_unit_test(test_each_filter),
 		cmocka_unit_test(test_greedy),
 		cmocka_unit_test(test_degenerate_logits),
+		cmocka_unit_test(test_never),
 		cmocka_unit_test(test_logprob),
 		cmocka_unit_test(test_same_on_all_threads),
 		cmocka_unit_test(test_known_draws),

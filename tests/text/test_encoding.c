@@ -9,6 +9,9 @@
 
 #include <cmocka.h>
 
+static enum encoding_faults faults = FAULTS_STRICT;
+static uint64_t n_faults;
+
 static int convert(const char *charset, bool normalise, const char *in,
 	size_t len, size_t part, struct buf *out, struct error *err)
 {
@@ -17,7 +20,7 @@ static int convert(const char *charset, bool normalise, const char *in,
 	size_t n;
 
 	buf_init(out, 1 << 20);
-	if (encoding_open(&e, charset, normalise, err) < 0)
+	if (encoding_open(&e, charset, normalise, faults, err) < 0)
 		fail_msg("%s", err->message);
 	for (size_t i = 0; i < len && !failed; i += n) {
 		n = part < len - i ? part : len - i;
@@ -25,6 +28,7 @@ static int convert(const char *charset, bool normalise, const char *in,
 	}
 	if (!failed)
 		failed = encoding_finish(e, out, err);
+	n_faults = encoding_faults(e);
 	encoding_close(e);
 	return failed;
 }
@@ -181,7 +185,9 @@ static void test_unknown_charsets(void **state)
 	struct error err;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		assert_int_equal(encoding_open(&e, names[i], false, &err), -1);
+		assert_int_equal(
+			encoding_open(&e, names[i], false, FAULTS_STRICT, &err),
+			-1);
 		assert_null(e);
 		assert_int_equal(err.code, ERROR_INVALID);
 		assert_string_equal(err.param, "encoding");
@@ -198,7 +204,8 @@ static void test_limit(void **state)
 	struct buf out;
 
 	buf_init(&out, 4);
-	assert_int_equal(encoding_open(&e, "latin1", false, &err), 0);
+	assert_int_equal(
+		encoding_open(&e, "latin1", false, FAULTS_STRICT, &err), 0);
 	assert_int_equal(encoding_feed(e, "abcd", 4, &out, &err), 0);
 	assert_int_equal(encoding_feed(e, "e", 1, &out, &err), -1);
 	assert_int_equal(err.code, ERROR_TOO_LARGE);
@@ -224,6 +231,77 @@ static void test_long_text(void **state)
 	buf_release(&out);
 }
 
+static void assert_mends(const char *charset, const char *in, size_t len,
+	const char *replaced, const char *skipped, uint64_t count)
+{
+	faults = FAULTS_REPLACE;
+	assert_gives(charset, false, in, len, replaced);
+	assert_int_equal(n_faults, count);
+	faults = FAULTS_SKIP;
+	assert_gives(charset, false, in, len, skipped);
+	assert_int_equal(n_faults, count);
+	faults = FAULTS_STRICT;
+}
+
+#define FFFD "\xef\xbf\xbd"
+
+static void test_faults_are_counted(void **state)
+{
+	assert_mends("utf-8", "a\xff\xe4\xb8z\xc3", 6, "a" FFFD FFFD "z" FFFD,
+		"az", 3);
+	assert_mends("utf-8", "ok", 2, "ok", "ok", 0);
+	assert_mends("gbk", "\xd6\xd0\xff\xce\xc4 \xd6", 7,
+		"\xe4\xb8\xad" FFFD "\xe6\x96\x87 " FFFD,
+		"\xe4\xb8\xad\xe6\x96\x87 ", 2);
+	/* A lead byte alone is at fault, not the letter after it. */
+	assert_mends("shift_jis", "a\x81 b", 4, "a" FFFD " b", "a b", 1);
+	assert_mends("big5", "\xa4\xa4\xffq", 4, "\xe4\xb8\xad" FFFD "q",
+		"\xe4\xb8\xadq", 1);
+	assert_mends("euc-kr", "\xc7\xd1\xffq", 4, "\xed\x95\x9c" FFFD "q",
+		"\xed\x95\x9cq", 1);
+	/* Units of two and four bytes stay in step. */
+	assert_mends("utf-16le", "\x00\xdc\x2d\x4e\x00\xd8\x41\x00", 8,
+		FFFD "\xe4\xb8\xad" FFFD "A",
+		"\xe4\xb8\xad"
+		"A",
+		2);
+	assert_mends("utf-32be", "\x00\x11\x00\x00\x00\x00\x00\x41", 8,
+		FFFD "A", "A", 1);
+	assert_mends("ascii", "a\x80\x81z", 4, "a" FFFD FFFD "z", "az", 2);
+}
+
+static void assert_guess(const char *text, size_t len, const char *want)
+{
+	for (size_t part = 1; part <= 6; part++) {
+		struct encoding_guess g = { 0 };
+		size_t n;
+
+		for (size_t i = 0; i < len; i += n) {
+			n = part == 6 || part > len - i ? len - i : part;
+			encoding_guess_feed(&g, text + i, n);
+		}
+		assert_string_equal(encoding_guess_charset(&g), want);
+	}
+}
+
+static void test_guess(void **state)
+{
+	assert_guess("", 0, "utf-8");
+	assert_guess("plain", 5, "utf-8");
+	assert_guess("\xe4\xb8\xad\xf0\x9f\x98\x80", 7, "utf-8");
+	assert_guess("\xef\xbb\xbfx", 4, "utf-8");
+	assert_guess("\xd6\xd0\xce\xc4", 4, "gb18030");
+	assert_guess("abc\xe4\xb8", 5, "gb18030");
+	assert_guess("abc\xe4\xb8x", 6, "gb18030");
+	assert_guess("\xe4\xb8\xad\xff", 4, "gb18030");
+	assert_guess("\xff\xfe\x2d\x4e", 4, "utf-16le");
+	assert_guess("\xff\xfe", 2, "utf-16le");
+	assert_guess("\xfe\xff\x4e\x2d", 4, "utf-16be");
+	assert_guess("\xff\xfe\x00\x00\x41\x00\x00\x00", 8, "utf-32le");
+	assert_guess("\x00\x00\xfe\xff\x00\x00\x00\x41", 8, "utf-32be");
+	assert_guess("\x84\x31\x95\x33", 4, "gb18030");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -236,6 +314,8 @@ int main(void)
 		cmocka_unit_test(test_unknown_charsets),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_long_text),
+		cmocka_unit_test(test_faults_are_counted),
+		cmocka_unit_test(test_guess),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

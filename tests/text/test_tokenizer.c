@@ -70,7 +70,7 @@ static struct tokenizer *learn(
 	struct error err;
 	size_t n;
 
-	assert_int_equal(tokenizer_builder_open(&b, kind, &err), 0);
+	assert_int_equal(tokenizer_builder_open(&b, kind, NULL, &err), 0);
 	for (size_t i = 0; i < len; i += n) {
 		n = part < len - i ? part : len - i;
 		assert_int_equal(
@@ -257,20 +257,20 @@ static void random_bytes(const char *kind)
 
 static void limits(const char *kind)
 {
-	struct tokenizer *t = learn_text(kind, "ab\n");
+	struct tokenizer *t = learn_text(kind, "a\nb\n");
 	struct token_buf ids;
 	struct error err;
 	size_t len = 9;
 
 	token_buf_init(&ids, 3);
-	assert_int_equal(
-		tokenizer_encode(t, "abab", 4, UNKNOWN_ERROR, &ids, NULL, &err),
+	assert_int_equal(tokenizer_encode(t, "a\nb\n", 4, UNKNOWN_ERROR, &ids,
+				 NULL, &err),
 		-1);
 	assert_int_equal(err.code, ERROR_TOO_LARGE);
 	assert_true(ids.len <= 3);
 	ids.len = 0;
 	assert_int_equal(
-		tokenizer_encode(t, "aba", 3, UNKNOWN_ERROR, &ids, NULL, &err),
+		tokenizer_encode(t, "a\nb", 3, UNKNOWN_ERROR, &ids, NULL, &err),
 		0);
 	assert_int_equal(ids.len, 3);
 	token_buf_release(&ids);
@@ -388,7 +388,8 @@ static void test_builder_refuses(void **state)
 			const char *s = bad[i];
 
 			assert_int_equal(
-				tokenizer_builder_open(&b, "char", &err), 0);
+				tokenizer_builder_open(&b, "char", NULL, &err),
+				0);
 			for (failed = 0; *s && !failed; s += strnlen(s, part))
 				failed = tokenizer_builder_feed(
 					b, s, strnlen(s, part), &err);
@@ -402,12 +403,12 @@ static void test_builder_refuses(void **state)
 				bad[i][0] == 'a' ? "at byte 1" : "at byte 0"));
 		}
 	}
-	assert_int_equal(tokenizer_builder_open(&b, "char", &err), 0);
+	assert_int_equal(tokenizer_builder_open(&b, "char", NULL, &err), 0);
 	assert_int_equal(tokenizer_builder_finish(b, &t, &err), -1);
 	assert_int_equal(err.code, ERROR_INVALID);
-	assert_int_equal(tokenizer_builder_open(&b, "morse", &err), -1);
+	assert_int_equal(tokenizer_builder_open(&b, "morse", NULL, &err), -1);
 	assert_string_equal(err.message,
-		"tokenizer: kind \"morse\", expected one of byte, char");
+		"tokenizer: kind \"morse\", expected one of byte, char, word, bpe");
 }
 
 struct bad_json {
@@ -419,7 +420,7 @@ static const struct bad_json bad_json[] = {
 	{ "{}", "tokenizer: kind is missing or not a string" },
 	{ "{\"kind\":7}", "tokenizer: kind is missing or not a string" },
 	{ "{\"kind\":\"x\"}",
-		"tokenizer: kind \"x\", expected one of byte, char" },
+		"tokenizer: kind \"x\", expected one of byte, char, word, bpe" },
 	{ "{\"kind\":\"char\"}",
 		"tokenizer: vocabulary is missing or not an array" },
 	{ "{\"kind\":\"char\",\"vocabulary\":\"ab\"}",
