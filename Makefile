@@ -22,7 +22,8 @@ ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
 CORES := $(shell nproc)
 
 # CPPFLAGS, CFLAGS, LDFLAGS and LDLIBS of the user's go after these.
-PKGS := libmicrohttpd libuv jansson sqlite3 libsystemd libxxhash libcurl
+PKGS := libmicrohttpd libuv jansson sqlite3 libsystemd libxxhash libcurl libjpeg \
+	libpng
 CPP_ALL := -Iinclude -Isrc -D_GNU_SOURCE -DUNROLLD_VERSION='"$(VERSION)"' \
 	-MMD -MP $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
