@@ -78,6 +78,17 @@ static void first_input(struct network *n, const struct network_chunk *c,
 		c->steps, begin, end);
 }
 
+static void add_condition(struct network *n, const struct network_chunk *c,
+	size_t begin, size_t end)
+{
+	const size_t steps = c->condition_always ? c->steps : 1;
+	const size_t b = n->options.batch, width = n->width;
+
+	for (size_t t = 0; t < steps; t++)
+		n->k->add(n->layers[0].gates + (t * b + begin) * width,
+			c->condition + begin * width, (end - begin) * width);
+}
+
 static void recur(struct network *n, struct network_layer *layer, size_t steps,
 	size_t begin, size_t end)
 {
@@ -112,6 +123,19 @@ static void recur(struct network *n, struct network_layer *layer, size_t steps,
 	}
 }
 
+static double token_loss(
+	struct network *n, const struct network_chunk *c, size_t row)
+{
+	const size_t v = n->arch.vocab;
+	real *logits = n->logits + row * v;
+
+	if (c->targets[row] != NETWORK_MASKED)
+		return n->k->cross_entropy(
+			logits, v, c->targets[row], c->loss_scale);
+	memset(logits, 0, v * sizeof(real));
+	return 0;
+}
+
 /* Logits, their cross-entropy, and in place the gradient. */
 static void loss(struct network *n, const struct network_chunk *c, size_t begin,
 	size_t end)
@@ -131,9 +155,7 @@ static void loss(struct network *n, const struct network_chunk *c, size_t begin,
 		for (size_t i = begin; i < end; i++) {
 			size_t row = t * b + i;
 
-			n->losses[row] =
-				n->k->cross_entropy(n->logits + row * v, v,
-					c->targets[row], c->loss_scale);
+			n->losses[row] = token_loss(n, c, row);
 			if (c->losses)
 				c->losses[row] = n->losses[row];
 		}
@@ -153,7 +175,9 @@ void network_forward(
 
 		if (l == 0)
 			first_input(n, c, begin, end);
-		else
+		if (l == 0 && c->condition)
+			add_condition(n, c, begin, end);
+		if (l > 0)
 			network_product(n,
 				&(struct product){ .w = &layer->input,
 					.x = network_output(n, l - 1),
