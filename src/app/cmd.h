@@ -22,6 +22,8 @@ int cmd_bench(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_export(int argc, char **argv);
+int cmd_train_caption(int argc, char **argv);
+int cmd_caption(int argc, char **argv);
 int cmd_sessions(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
 

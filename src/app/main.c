@@ -28,6 +28,8 @@ static const struct command commands[] = {
 	{ "tokenize", cmd_tokenize, "show the tokens of a text" },
 	{ "import", cmd_import, "make a model of PyTorch's weights" },
 	{ "export", cmd_export, "write a model's weights for PyTorch" },
+	{ "train-caption", cmd_train_caption, "train a captioner of images" },
+	{ "caption", cmd_caption, "describe images" },
 	{ "sessions", cmd_sessions, "look after a daemon's sessions" },
 	{ "bench", cmd_bench, "measure how fast a model steps here" },
 	{ "version", cmd_version, "print the version and what it runs on" },
@@ -44,7 +46,7 @@ static void usage(FILE *out)
 	      "\n",
 		out);
 	for (size_t i = 0; i < N_COMMANDS; i++)
-		fprintf(out, "  %-9s %s\n", commands[i].name,
+		fprintf(out, "  %-13s %s\n", commands[i].name,
 			commands[i].summary);
 	fputs("\n`unrolld help COMMAND` explains one of them.\n", out);
 }
