@@ -178,7 +178,7 @@ int caption_set_features(
 	return rc;
 }
 
-static int check_there(const struct caption_set *s, struct error *err)
+int caption_set_there(const struct caption_set *s, struct error *err)
 {
 	char list[400] = "";
 	size_t missing = 0;
@@ -228,7 +228,7 @@ int caption_set_pixels(
 {
 	const size_t bytes = 3 * form->crop * form->crop;
 
-	if (check_there(s, err) < 0)
+	if (caption_set_there(s, err) < 0)
 		return -1;
 	s->pixels = malloc(s->n * bytes);
 	if (!s->pixels)

@@ -30,8 +30,9 @@ void caption_set_release(struct caption_set *s);
  */
 int caption_set_features(
 	struct caption_set *s, const char *path, struct error *err);
-/* Decode and fit all images; those that are missing are listed before anything
- * is decoded. */
+/* Whether all images can be read: ERROR_NOT_FOUND lists what is missing. */
+int caption_set_there(const struct caption_set *s, struct error *err);
+/* Decode and fit all images, which must be there. */
 int caption_set_pixels(struct caption_set *s, const struct image_form *form,
 	struct error *err);
 

@@ -23,6 +23,7 @@ int cmd_inspect(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_train_caption(int argc, char **argv);
+int cmd_eval_caption(int argc, char **argv);
 int cmd_caption(int argc, char **argv);
 int cmd_sessions(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);

@@ -29,6 +29,7 @@ static const struct command commands[] = {
 	{ "import", cmd_import, "make a model of PyTorch's weights" },
 	{ "export", cmd_export, "write a model's weights for PyTorch" },
 	{ "train-caption", cmd_train_caption, "train a captioner of images" },
+	{ "eval-caption", cmd_eval_caption, "score a captioner" },
 	{ "caption", cmd_caption, "describe images" },
 	{ "sessions", cmd_sessions, "look after a daemon's sessions" },
 	{ "bench", cmd_bench, "measure how fast a model steps here" },
