@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "http/server.h"
 #include "http/worker.h"
+#include "serve/caption.h"
 #include "serve/engine.h"
 #include "serve/registry.h"
 #include "serve/session.h"
@@ -64,6 +65,7 @@ struct api_backend {
 	struct engine *engine;
 	struct registry *registry;
 	struct sessions *sessions;
+	struct caption_model *captions; /* or NULL: none is served */
 };
 void api_serve(struct api *a, const struct api_backend *backend);
 

@@ -51,6 +51,15 @@ static int open_sessions(
 	return sessions_open(&b->sessions, b->writer, &o, err);
 }
 
+/* One thread, that of the worker that asks. */
+static int open_captions(
+	struct backend *b, const struct config *c, struct error *err)
+{
+	const char *path = config_captions(c);
+
+	return path ? caption_model_open(&b->captions, path, 1, err) : 0;
+}
+
 int backend_open(struct backend *b, const struct config *c,
 	void (*wake)(void *arg), void *wake_arg, struct error *err)
 {
@@ -61,7 +70,7 @@ int backend_open(struct backend *b, const struct config *c,
 	o.wake = wake;
 	o.wake_arg = wake_arg;
 	if (!open_models(b, c, err) && !open_sessions(b, c, err) &&
-		!engine_open(&b->engine, &o, err))
+		!open_captions(b, c, err) && !engine_open(&b->engine, &o, err))
 		return 0;
 	backend_stop(b);
 	backend_close(b);
@@ -83,6 +92,7 @@ void backend_close(struct backend *b)
 		store_writer_close(b->writer);
 	if (b->store)
 		store_close(b->store);
+	caption_model_close(b->captions);
 	if (b->registry)
 		registry_close(b->registry);
 	*b = (struct backend){ 0 };

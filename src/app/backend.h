@@ -7,6 +7,7 @@
 
 #include "app/config.h"
 #include "math/kernels.h"
+#include "serve/caption.h"
 #include "store/writer.h"
 
 struct backend {
@@ -15,6 +16,7 @@ struct backend {
 	struct store_writer *writer;
 	struct sessions *sessions;
 	struct engine *engine;
+	struct caption_model *captions; /* or NULL */
 };
 
 /* Reads files: not on the loop. `wake` is the engine's. On failure all is

@@ -191,6 +191,7 @@ static void loaded(struct worker_job *job)
 				  .engine = d->backend.engine,
 				  .registry = d->backend.registry,
 				  .sessions = d->backend.sessions,
+				  .captions = d->backend.captions,
 			  });
 	announce(d);
 }

@@ -17,7 +17,7 @@
 static const struct route_table *const tables[] = { &routes_sample,
 	&routes_streams, &routes_session_move, &routes_sessions,
 	&routes_session_fork, &routes_session_branch, &routes_models,
-	&routes_tokenize, &routes_status };
+	&routes_tokenize, &routes_captions, &routes_status };
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))
 
 static void begin(void *ctx, struct exchange *x)

@@ -62,7 +62,7 @@ struct api {
 /* One table of rows per routes_*.c. */
 extern const struct route_table routes_sample, routes_streams, routes_sessions,
 	routes_session_fork, routes_session_branch, routes_session_move,
-	routes_models, routes_tokenize, routes_status;
+	routes_models, routes_tokenize, routes_captions, routes_status;
 
 /* False when the request was refused, with the reason: loading or draining. */
 bool api_admit(struct api *a, struct exchange *x);
