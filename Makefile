@@ -276,6 +276,21 @@ bench: deps-test ## benchmarks, as JSON lines (ARGS="kernels step train text mem
 	@UNROLLD_EXE=$(abspath $(EXE)) BENCH_PROGRAMS=$(abspath $(B)/tests/bench) \
 		tests/bench/run.sh $(ARGS)
 
+SCENES ?= $(B)/scenes
+.PHONY: caption-demo
+caption-demo: deps-test ## draw scenes, train a captioner of them, score it
+	$(AGAIN) $(EXE) $(B)/tests/tools/make_scenes
+	$(B)/tests/tools/make_scenes $(SCENES)
+	$(EXE) train-caption $(SCENES)/train.jsonl -o $(SCENES)/scenes.safetensors \
+		--dtype bf16 --hidden 96 --embedding 48 --batch 24 \
+		--learning-rate 0.003 --epochs 10 $(ARGS)
+	@for split in test holdout; do \
+		echo "$$split:"; \
+		$(EXE) eval-caption $(SCENES)/scenes.safetensors $(SCENES)/$$split.jsonl; \
+	done
+	@echo "test, each caption of the next image:"
+	@$(EXE) eval-caption $(SCENES)/scenes.safetensors $(SCENES)/test.jsonl --shuffled
+
 .PHONY: sample
 sample: $(EXE) ## write conf/unrolld.conf.sample from the option table
 	env -i $(EXE) serve --print-config > $(B)/unrolld.conf.sample

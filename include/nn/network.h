@@ -27,8 +27,16 @@ struct network_options {
 	double dropout_output; /* before the output layer */
 	double dropout_hidden; /* of single weights of W_hh, one mask a chunk
 				* (DropConnect; Merity et al. 2017) */
-	uint64_t seed;	       /* of the masks */
+	uint64_t seed;	       /* of the masks and of the sampled tokens */
+	/* Tokens that the training loss is over, besides each target: drawn for
+	 * each chunk; 0, or more than the vocabulary: all. */
+	size_t sampled_softmax;
+	size_t logits_max; /* reals of logits held at once; 0:
+			    * NETWORK_LOGITS_MAX */
 };
+
+/* Above it the output layer goes by tiles of rows: 128 MB. */
+#define NETWORK_LOGITS_MAX (1u << 25)
 
 /* The parameters are borrowed for the network's life: the trainer updates
  * them, then calls network_refresh. */
@@ -45,7 +53,8 @@ size_t network_state_count(const struct network *n);
 void network_get_state(const struct network *n, real *out);
 void network_set_state(struct network *n, const real *in);
 
-/* A target that counts for nothing: neither loss nor gradient. */
+/* A target that counts for nothing: neither loss nor gradient. Not with
+ * sampled_softmax. */
 #define NETWORK_MASKED UINT32_MAX
 
 struct network_chunk {
@@ -66,7 +75,8 @@ struct network_chunk {
 /* The four below run inside team_run, by all members together. */
 
 /* Forward; each row's state carries from the last call. Only the member's own
- * rows are touched. */
+ * rows are touched. In training, losses of a large or sampled output layer come
+ * with network_backward only. */
 void network_forward(
 	struct network *n, const struct network_chunk *c, unsigned member);
 /* Backward through the chunk of the last forward, and the weight gradients
@@ -80,7 +90,7 @@ void network_carry(
  * Has barriers, one at its end. */
 void network_refresh(struct network *n, uint64_t step, unsigned member);
 
-/* Sum of the last forward's losses in nats, in fixed order; outside team_run.
+/* Sum of the last chunk's losses in nats, in fixed order; outside team_run.
  */
 double network_loss(const struct network *n, const struct network_chunk *c);
 

@@ -43,15 +43,17 @@ struct trainer_options {
 	double dropout_input, dropout_layers, dropout_output, dropout_hidden;
 	bool reset_at_end; /* states to zero when the data starts again */
 	enum schedule schedule;
-	double schedule_decay; /* EPOCH_DECAY: factor per epoch … */
-	double schedule_after; /* … from this epoch on */
-	uint64_t warmup_steps; /* COSINE: linear rise first … */
-	uint64_t total_steps;  /* … then down to final_rate at this step;
-				* 0: no end, so no fall */
-	double final_rate;     /* COSINE: a fraction of learning_rate */
-	double averaging;      /* weights' exponential moving average: decay
-				* per step, 0 = off */
-	uint64_t accumulate;   /* chunks per update, 1 or more */
+	double schedule_decay;	/* EPOCH_DECAY: factor per epoch … */
+	double schedule_after;	/* … from this epoch on */
+	uint64_t warmup_steps;	/* COSINE: linear rise first … */
+	uint64_t total_steps;	/* … then down to final_rate at this step;
+				 * 0: no end, so no fall */
+	double final_rate;	/* COSINE: a fraction of learning_rate */
+	double averaging;	/* weights' exponential moving average: decay
+				 * per step, 0 = off */
+	uint64_t accumulate;	/* chunks per update, 1 or more */
+	size_t sampled_softmax; /* tokens of the training loss; 0: all */
+	size_t logits_max;	/* as of network_options */
 	uint64_t seed;
 };
 

@@ -18,9 +18,9 @@ struct tokenizer;
 
 /* What becomes of text that the vocabulary doesn't have. */
 enum unknown_policy {
-	UNKNOWN_AUTO,  /* "<unk>" where the vocabulary has one, else an error */
 	UNKNOWN_ERROR, /* ERROR_UNPROCESSABLE naming the first one and where */
 	UNKNOWN_SKIP,  /* leave it out, and count it */
+	UNKNOWN_AUTO,  /* "<unk>" where the vocabulary has one, else an error */
 };
 
 /* ids grow as needed, at most max; the caller releases. */

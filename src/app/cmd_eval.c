@@ -41,7 +41,7 @@ static const struct option rows[] = {
 		.help = "bytes that the charset doesn't have: an error, U+FFFD "
 			"or left out, and counted" },
 	{ "unknown", OPTION_ENUM, AT(unknown), "auto",
-		.choices = "auto|error|skip",
+		.choices = "error|skip|auto",
 		.help = "characters outside the model's vocabulary" },
 	{ "part", OPTION_ENUM, AT(part), "all", .choices = "all|tail|head",
 		.help = "of the text: all, the last --fraction, or what is "

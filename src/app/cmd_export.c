@@ -5,6 +5,7 @@
 #include "app/model_file.h"
 #include "base/file.h"
 #include "base/options.h"
+#include "text/hugging_face.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ static const struct option rows[] = {
 		.letter = 'o' },
 	{ "vocab", OPTION_STRING, AT(vocab), NULL,
 		.help = "write the tokens, too, as a JSON array in the order "
-			"of their ids",
+			"of their ids; of bpe as a Hugging Face tokenizer.json",
 		.argument = "FILE" },
 	{ "dtype", OPTION_ENUM, AT(dtype), "f32", .choices = "f32|bf16|f16",
 		.help = "of the tensors written" },
@@ -108,7 +109,12 @@ static int write_vocabulary(
 			tokenizer_kind(t));
 		goto out;
 	}
-	text = json_dumps(list, JSON_INDENT(1));
+	if (!strcmp(tokenizer_kind(t), "bpe")) {
+		list = hugging_face_write(json);
+		json_decref(json);
+		json = list;
+	}
+	text = list ? json_dumps(list, JSON_INDENT(1)) : NULL;
 	if (!text) {
 		error_set_memory(err, "vocabulary", tokenizer_vocab(t));
 		goto out;

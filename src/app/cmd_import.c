@@ -32,8 +32,8 @@ static const struct option rows[] = {
 			"of gates says",
 		.argument = "NAME" },
 	{ "tokenizer", OPTION_STRING, AT(tokenizer), "char",
-		.help = "char (Unicode code points, from --vocab) or byte "
-			"(256, no file)",
+		.help = "char (Unicode code points), word or bpe, all from "
+			"--vocab, or byte (256, no file)",
 		.argument = "KIND" },
 	{ "vocab", OPTION_STRING, AT(vocab), NULL,
 		.help = "the tokens in the order of their ids",
@@ -185,7 +185,10 @@ static const char details[] =
 	"The vocabulary file is a JSON array of strings, a JSON object "
 	"{token: id}, or a\n"
 	"text with a token a line, where \\n \\r \\t \\b \\0 \\\\ "
-	"\\uXXXX \\u{X} are escapes.";
+	"\\uXXXX \\u{X} are escapes.\n"
+	"Of words \"<unk>\" is what stands for all others. For bpe it is a "
+	"Hugging Face\n"
+	"tokenizer.json of GPT-2's kind.";
 
 static const char about[] =
 	"usage: unrolld import WEIGHTS.safetensors -o MODEL "

@@ -39,7 +39,7 @@ static const struct option rows[] = {
 	{ "echo", OPTION_BOOL, AT(echo), "yes",
 		.help = "print the prompt too" },
 	{ "unknown", OPTION_ENUM, AT(unknown), "auto",
-		.choices = "auto|error|skip",
+		.choices = "error|skip|auto",
 		.help = "characters of the prompt outside the vocabulary" },
 	{ "length", OPTION_UINT, AT(length), "500", "1", "1000000000000",
 		.help = "tokens to generate", .letter = 'n' },

@@ -41,7 +41,7 @@ static const struct option rows[] = {
 		.help = "bytes that the charset doesn't have: an error, U+FFFD "
 			"or left out, and counted" },
 	{ "unknown", OPTION_ENUM, AT(unknown), "auto",
-		.choices = "auto|error|skip",
+		.choices = "error|skip|auto",
 		.help = "what is outside the vocabulary: auto is <unk> where "
 			"the vocabulary has one, else error" },
 	{ "cache-dir", OPTION_STRING, AT(cache_dir), "/var/tmp",

@@ -2,6 +2,7 @@
  * computes. Ctrl-C only sets a flag that the loop polls at each step. */
 #include "app/cmd.h"
 
+#include "app/import.h"
 #include "app/model_file.h"
 #include "app/text_measure.h"
 #include "app/text_sampler.h"
@@ -130,6 +131,20 @@ static int adopt(struct run *r, struct error *err)
 	return rc;
 }
 
+/* --vocab's tokens instead of the text's own. */
+static int load_vocabulary(
+	struct run *r, struct tokenizer **known, struct error *err)
+{
+	json_t *json = import_vocabulary(r->o.tokenizer, r->o.vocab, err);
+	int failed;
+
+	if (!json)
+		return -1;
+	failed = tokenizer_load(known, json, err);
+	json_decref(json);
+	return failed ? error_prefix(err, "%s", r->o.vocab) : 0;
+}
+
 /* With --resume or --from: the checkpoint's tokenizer and architecture. */
 static int load_base(struct run *r, struct tokenizer **known, struct error *err)
 {
@@ -137,7 +152,7 @@ static int load_base(struct run *r, struct tokenizer **known, struct error *err)
 
 	*known = NULL;
 	if (!path)
-		return 0;
+		return r->o.vocab ? load_vocabulary(r, known, err) : 0;
 	if (checkpoint_load(&r->model, path, err) < 0)
 		return -1;
 	if (r->o.from && adopt(r, err) < 0)
@@ -709,6 +724,10 @@ static int check_usage(const struct run *r, struct error *err)
 	if (r->o.resume && r->o.from)
 		return error_set_param(err, ERROR_INVALID, "from",
 			"--from and --resume exclude each other");
+	if (r->o.vocab && (r->o.resume || r->o.from))
+		return error_set_param(err, ERROR_INVALID, "vocab",
+			"--vocab is for a new model: --from and --resume have "
+			"their own");
 	return 0;
 }
 

@@ -63,7 +63,7 @@ static const struct option rows[] = {
 			"once" },
 	{ "cell", OPTION_ENUM, AT(cell), "lstm", .choices = "rnn|lstm",
 		.help = "of the decoder" },
-	{ "condition", OPTION_ENUM, AT(condition), "first",
+	{ "condition", OPTION_ENUM, AT(condition), "every",
 		.choices = "first|every",
 		.help = "the picture enters at the first step, or at every "
 			"one" },

@@ -40,8 +40,8 @@ int import_tensors(
 	const struct import_plan *p, struct parameters *to, struct error *err);
 
 /* Tokenizer JSON of a kind, with the vocabulary of a file where it has one:
- * a JSON array of tokens, a JSON object of token: id, or a token a line. A new
- * reference. */
+ * a JSON array of tokens, a JSON object of token: id, or a token a line; for
+ * "bpe" a Hugging Face tokenizer.json. A new reference. */
 json_t *import_vocabulary(
 	const char *kind, const char *path, struct error *err);
 

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/utf8.h"
+#include "text/hugging_face.h"
 #include "text/tokenizer.h"
 
 #include <stdio.h>
@@ -178,6 +179,25 @@ static json_t *parse(const char *text, size_t len, struct error *err)
 	return NULL;
 }
 
+/* Of a Hugging Face tokenizer.json. */
+static json_t *parse_bpe(const char *text, size_t len, struct error *err)
+{
+	json_error_t fault;
+	json_t *file = json_loadb(text, len, JSON_REJECT_DUPLICATES, &fault);
+	json_t *json;
+
+	if (!file) {
+		error_set_param(err, ERROR_INVALID, "vocab",
+			"not valid JSON: %s (line %d), expected a Hugging Face "
+			"tokenizer.json",
+			fault.text, fault.line);
+		return NULL;
+	}
+	json = hugging_face_read(file, err);
+	json_decref(file);
+	return json;
+}
+
 json_t *import_vocabulary(const char *kind, const char *path, struct error *err)
 {
 	json_t *list, *json;
@@ -198,12 +218,15 @@ json_t *import_vocabulary(const char *kind, const char *path, struct error *err)
 	}
 	if (file_read(path, VOCABULARY_MAX, &text, &len, err) < 0)
 		return NULL;
-	list = parse(text, len, err);
+	list = !strcmp(kind, "bpe") ? parse_bpe(text, len, err)
+				    : parse(text, len, err);
 	free(text);
 	if (!list) {
 		error_prefix(err, "%s", path);
 		return NULL;
 	}
+	if (!strcmp(kind, "bpe"))
+		return list;
 	json = json_pack("{s:s, s:o}", "kind", kind, "vocabulary", list);
 	if (!json)
 		error_set_memory(err, "vocabulary", len);

@@ -33,12 +33,20 @@ static const struct option rows[] = {
 		.argument = "MODEL" },
 	HEADING("Text"),
 	{ "tokenizer", OPTION_STRING, AT(tokenizer), "char",
-		.help = "char (Unicode code points), word or byte",
+		.help = "char (Unicode code points), word, bpe (byte pairs) or "
+			"byte",
 		.argument = "KIND" },
+	{ "vocab", OPTION_STRING, AT(vocab), NULL,
+		.help = "tokens to use instead of learning them, as `unrolld "
+			"import --vocab` reads them; for bpe a Hugging Face "
+			"tokenizer.json",
+		.argument = "FILE" },
 	{ "min-count", OPTION_UINT, AT(min_count), "1", "1", "1000000000",
-		.help = "word: what comes less often is <unk>, never sampled" },
+		.help = "word: what comes less often is <unk>, never sampled; "
+			"bpe: how often a pair that is worth a token comes" },
 	{ "max-vocab", OPTION_UINT, AT(max_vocab), "0", "0", "16777216",
-		.help = "word: tokens to keep, the most frequent; 0: all" },
+		.help = "word: tokens to keep, the most frequent; 0: all; bpe: "
+			"tokens to learn; 0: 4096" },
 	{ "lower-case", OPTION_BOOL, AT(lower_case), "no",
 		.help = "word: fold the text to lower case" },
 	{ "encoding", OPTION_STRING, AT(encoding), "utf-8",
@@ -50,7 +58,7 @@ static const struct option rows[] = {
 		.help = "bytes that the charset doesn't have: an error, U+FFFD "
 			"or left out, and counted" },
 	{ "unknown", OPTION_ENUM, AT(unknown), "auto",
-		.choices = "auto|error|skip",
+		.choices = "error|skip|auto",
 		.help = "what is outside the vocabulary: auto is <unk> where "
 			"the vocabulary has one, else error" },
 	{ "cache-dir", OPTION_STRING, AT(cache_dir), "/var/tmp",
@@ -144,6 +152,11 @@ static const struct option rows[] = {
 		"0.99", .help = "before the output layer; -1: as dropout" },
 	{ "dropout-hidden", OPTION_DOUBLE, AT(dropout_hidden), "0", "0", "0.99",
 		.help = "of the weights of W_hh (DropConnect)" },
+	{ "sampled-softmax", OPTION_UINT, AT(sampled_softmax), "0", "0",
+		"16777216",
+		.help = "large vocabularies: tokens that each chunk's training "
+			"loss is over besides the targets, drawn by their "
+			"rank; 0: all; validation is always over all" },
 	{ "reset-at-end", OPTION_BOOL, AT(reset_at_end), "no",
 		.help = "states to zero when the text starts again" },
 	{ "averaging", OPTION_DOUBLE, AT(averaging), "0.998", "0", "0.99999",
@@ -184,7 +197,8 @@ static const struct option rows[] = {
 
 /* What a run doesn't save, since it is about this call alone … */
 static const char *const unsaved[] = { "help", "preset", "output", "resume",
-	"from", "cache-dir", "max-steps", "threads", "log", "json", NULL };
+	"from", "vocab", "cache-dir", "max-steps", "threads", "log", "json",
+	NULL };
 /* … and what it saves, but a resumed one may be told anew. */
 static const char *const overridable[] = { "epochs", "patience", "dtype",
 	"save-every", "sample-every", "sample-length", "temperature",
@@ -419,6 +433,7 @@ void train_options_trainer(
 		.final_rate = o->final_rate,
 		.averaging = o->averaging,
 		.accumulate = o->accumulate,
+		.sampled_softmax = o->sampled_softmax,
 		.seed = o->seed,
 	};
 	if (t->total_steps && t->total_steps < t->warmup_steps)

@@ -24,7 +24,7 @@ struct train_options {
 	char *from; /* checkpoint to start from, or NULL */
 	bool resume;
 
-	char *tokenizer, *encoding;
+	char *tokenizer, *encoding, *vocab;
 	int encoding_errors; /* enum encoding_faults */
 	uint64_t min_count, max_vocab;
 	bool lower_case;
@@ -54,6 +54,7 @@ struct train_options {
 	uint64_t warmup_steps;
 	double dropout, dropout_input, dropout_layers, dropout_output;
 	double dropout_hidden;
+	uint64_t sampled_softmax;
 	bool reset_at_end;
 	double averaging;
 

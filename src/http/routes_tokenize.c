@@ -25,7 +25,7 @@ struct tokenize_body {
 #define UNKNOWN_FIELD                                                     \
 	{                                                                 \
 		.name = "unknown", .type = FIELD_CHOICE, MEMBER(unknown), \
-		.choices = "auto|error|skip",                             \
+		.choices = "error|skip|auto",                             \
 		.help = "What to do with what the vocabulary lacks; "     \
 			"auto is its <unk> where it has one, else error", \
 		.preset = "\"auto\""                                      \
@@ -155,8 +155,8 @@ static int query_json(struct call *c, json_t **json)
 
 static void tokenize_raw(struct call *c)
 {
-	struct tokenize_body b = { .encoding =
-					   c->charset[0] ? c->charset : NULL };
+	struct tokenize_body b = { .unknown = UNKNOWN_AUTO,
+		.encoding = c->charset[0] ? c->charset : NULL };
 	uint64_t given;
 	json_t *json;
 
@@ -172,7 +172,7 @@ static void tokenize_raw(struct call *c)
 
 static void work_tokenize(struct call *c)
 {
-	struct tokenize_body b = { 0 };
+	struct tokenize_body b = { .unknown = UNKNOWN_AUTO };
 	uint64_t given;
 	json_t *json;
 

@@ -172,7 +172,7 @@ const struct field sample_fields[SAMPLE_FIELDS] = {
 	[P_UNKNOWN] = { .name = "unknown",
 		.type = FIELD_CHOICE,
 		MEMBER(unknown),
-		.choices = "auto|error|skip",
+		.choices = "error|skip|auto",
 		.help = "What to do with what the vocabulary lacks of the "
 			"prompt; auto is its <unk> where it has one, else "
 			"error",
@@ -313,6 +313,7 @@ int sample_read(const json_t *json, uint64_t max_length,
 
 	*p = (struct sample_params){ .length = 200,
 		.temperature = 1,
+		.unknown = UNKNOWN_AUTO,
 		.top_p = 1,
 		.repetition_penalty = 1,
 		.n = 1,

@@ -114,25 +114,13 @@ static int open_input(struct network *n, struct error *err)
 	return 0;
 }
 
-static int open_output(struct network *n, struct error *err)
+/* What the backward pass needs above the top layer. */
+static int open_above(struct network *n, struct error *err)
 {
 	const size_t rows = n->options.seq_length * n->options.batch;
 	const size_t h = n->arch.hidden, v = n->arch.vocab;
-	const struct parameters *p = n->parameters;
-	const char *name = n->arch.tied ? "embedding.weight" : "output.weight";
 
-	n->w_out = p->data + parameters_find(p, name)->offset;
-	n->b_out = p->data + parameters_find(p, "output.bias")->offset;
-	if (open_packed(n, &n->output, h, v, err) < 0)
-		return -1;
-	n->logits = reals(n, rows * v);
-	n->losses = calloc(rows, sizeof(*n->losses));
-	n->bytes += rows * sizeof(*n->losses);
-	if (!n->logits || !n->losses)
-		return error_set_memory(err, "logits", rows * v * sizeof(real));
-	if (!n->options.training)
-		return 0;
-	if (open_packed(n, &n->output_back, v, h, err) < 0)
+	if (!n->sampled && open_packed(n, &n->output_back, v, h, err) < 0)
 		return -1;
 	n->d_above = reals(n, rows * h);
 	for (size_t s = 0; s < n->cell->states; s++)
@@ -141,6 +129,49 @@ static int open_output(struct network *n, struct error *err)
 		return error_set_memory(
 			err, "gradients of states", rows * h * sizeof(real));
 	return 0;
+}
+
+/* How many rows of logits are held: all, or a tile of them. */
+static size_t tile_rows(struct network *n, size_t rows, size_t width)
+{
+	size_t max = n->options.logits_max ? n->options.logits_max
+					   : NETWORK_LOGITS_MAX;
+	size_t tile = max / width;
+
+	if (!n->sampled && tile >= rows)
+		return rows;
+	if (tile < n->groups)
+		tile = n->groups;
+	n->tile_rows = tile < rows ? tile : rows;
+	return n->tile_rows;
+}
+
+static int open_output(struct network *n, struct error *err)
+{
+	const size_t rows = n->options.seq_length * n->options.batch;
+	const size_t h = n->arch.hidden, v = n->arch.vocab;
+	const struct parameters *p = n->parameters;
+	const char *name = n->arch.tied ? "embedding.weight" : "output.weight";
+	size_t width = v, held;
+
+	n->w_out = p->data + parameters_find(p, name)->offset;
+	n->b_out = p->data + parameters_find(p, "output.bias")->offset;
+	if (n->options.training && n->options.sampled_softmax &&
+		n->options.sampled_softmax <= v) {
+		if (network_sampled_open(n, err) < 0)
+			return -1;
+		width = network_sampled_width(n->sampled);
+	} else if (open_packed(n, &n->output, h, v, err) < 0) {
+		return -1;
+	}
+	held = tile_rows(n, rows, width);
+	n->logits = reals(n, held * width);
+	n->losses = calloc(rows, sizeof(*n->losses));
+	n->bytes += rows * sizeof(*n->losses);
+	if (!n->logits || !n->losses)
+		return error_set_memory(
+			err, "logits", held * width * sizeof(real));
+	return n->options.training ? open_above(n, err) : 0;
 }
 
 /* Each member's working memory for weight gradients: the widest of them. */
@@ -250,6 +281,7 @@ void network_close(struct network *n)
 	if (n->d_embedded != n->embedded)
 		free(n->d_embedded);
 	free(n->embedded);
+	network_sampled_close(n->sampled);
 	packed_release(&n->output);
 	packed_release(&n->output_back);
 	free(n->logits);

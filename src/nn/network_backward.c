@@ -11,14 +11,15 @@ static void from_output(struct network *n, const struct network_chunk *c,
 {
 	const size_t h = n->arch.hidden;
 
-	network_product(n,
-		&(struct product){ .w = &n->output_back,
-			.x = n->logits,
-			.ldx = n->arch.vocab,
-			.y = n->d_above,
-			.ldy = h,
-			.init = PRODUCT_ZERO },
-		c->steps, begin, end);
+	if (!network_deferred(n))
+		network_product(n,
+			&(struct product){ .w = &n->output_back,
+				.x = n->logits,
+				.ldx = n->arch.vocab,
+				.y = n->d_above,
+				.ldy = h,
+				.init = PRODUCT_ZERO },
+			c->steps, begin, end);
 	if (n->drop_output.threshold)
 		network_dropout(n, &n->drop_output, n->arch.layers, c, begin,
 			end, h, n->d_above, n->d_above);
@@ -104,32 +105,37 @@ static void to_input(struct network *n, const struct network_chunk *c, size_t l,
 			begin, end, in, d, d);
 }
 
-/* Where a gradient of the same layout as the parameter block goes. */
-static real *gradient(const struct network *n, struct parameters *grads,
-	const real *parameter)
-{
-	return grads->data + (parameter - n->parameters->data);
-}
-
-/* w's gradient [out, in] = g^T x over all rows, the member's share of out. */
-static void weight(struct network *n, size_t rows, const real *g, size_t out,
-	const real *x, size_t in, real *d, bool accumulate, unsigned member)
+void network_weight(struct network *n, size_t rows, const real *g, size_t ldg,
+	size_t out, const real *x, size_t in, real *d, bool accumulate,
+	unsigned member)
 {
 	size_t begin, end;
 
 	team_share(n->team, member, out, OUTPUT_UNIT, &begin, &end);
 	if (begin < end)
-		n->k->outer(rows, g, out, begin, end, x, in, in, d, in,
+		n->k->outer(rows, g, ldg, begin, end, x, in, in, d, in,
 			accumulate, n->work[member]);
+}
+
+void network_column_sums(struct network *n, size_t rows, const real *g,
+	size_t ldg, size_t width, real *d, bool accumulate, unsigned member)
+{
+	size_t begin, end;
+
+	team_share(n->team, member, width, 64, &begin, &end);
+	n->k->column_sum(rows, g, ldg, begin, end, d, accumulate);
+}
+
+static void weight(struct network *n, size_t rows, const real *g, size_t out,
+	const real *x, size_t in, real *d, bool accumulate, unsigned member)
+{
+	network_weight(n, rows, g, out, out, x, in, d, accumulate, member);
 }
 
 static void column_sums(struct network *n, size_t rows, const real *g,
 	size_t width, real *d, bool accumulate, unsigned member)
 {
-	size_t begin, end;
-
-	team_share(n->team, member, width, 64, &begin, &end);
-	n->k->column_sum(rows, g, width, begin, end, d, accumulate);
+	network_column_sums(n, rows, g, width, width, d, accumulate, member);
 }
 
 /* d[token] += g[row] for every row, the member's share of columns. */
@@ -155,7 +161,7 @@ static void input_gradients(struct network *n, const struct network_chunk *c,
 	const size_t rows = c->steps * n->options.batch;
 	const size_t e = n->arch.embedding, v = n->arch.vocab;
 	struct network_layer *layer = &n->layers[0];
-	real *d_ih = gradient(n, grads, layer->w_ih);
+	real *d_ih = network_gradient(n, grads, layer->w_ih);
 	/* The output layer has been there before where they are tied. */
 	bool add = accumulate || n->arch.tied;
 	struct product p;
@@ -170,7 +176,7 @@ static void input_gradients(struct network *n, const struct network_chunk *c,
 			accumulate, member);
 		team_barrier(n->team, member);
 		scatter(n, c, n->d_embedded, e,
-			gradient(n, grads, n->embedding), add, member);
+			network_gradient(n, grads, n->embedding), add, member);
 		return;
 	}
 	scatter(n, c, layer->gates, n->width, n->d_table, false, member);
@@ -181,7 +187,7 @@ static void input_gradients(struct network *n, const struct network_chunk *c,
 		.m = v,
 		.x = n->d_table,
 		.ldx = n->width,
-		.y = gradient(n, grads, n->embedding),
+		.y = network_gradient(n, grads, n->embedding),
 		.ldy = e,
 		.init = add ? PRODUCT_ADD : PRODUCT_ZERO };
 	team_share(n->team, member, p.w->panels, 1, &begin, &end);
@@ -196,7 +202,7 @@ static void thinned_weight(struct network *n, size_t l, size_t rows,
 {
 	const size_t h = n->arch.hidden;
 	struct network_layer *layer = &n->layers[l];
-	real *d = gradient(n, grads, layer->w_hh);
+	real *d = network_gradient(n, grads, layer->w_hh);
 	real *fresh = layer->thinned;
 	size_t begin, end;
 
@@ -221,16 +227,19 @@ static void layer_gradients(struct network *n, const struct network_chunk *c,
 		thinned_weight(n, l, rows, g, grads, accumulate, member);
 	else
 		weight(n, rows, g, n->width, layer->states[0], h,
-			gradient(n, grads, layer->w_hh), accumulate, member);
+			network_gradient(n, grads, layer->w_hh), accumulate,
+			member);
 	if (l)
 		weight(n, rows, layer->gates, n->width,
 			network_output(n, l - 1), h,
-			gradient(n, grads, layer->w_ih), accumulate, member);
+			network_gradient(n, grads, layer->w_ih), accumulate,
+			member);
 	column_sums(n, rows, layer->gates, n->width,
-		gradient(n, grads, layer->b_ih), accumulate, member);
+		network_gradient(n, grads, layer->b_ih), accumulate, member);
 	if (n->arch.bias == BIAS_DOUBLE)
 		column_sums(n, rows, g, n->width,
-			gradient(n, grads, layer->b_hh), accumulate, member);
+			network_gradient(n, grads, layer->b_hh), accumulate,
+			member);
 }
 
 void network_backward(struct network *n, const struct network_chunk *c,
@@ -240,6 +249,8 @@ void network_backward(struct network *n, const struct network_chunk *c,
 	const size_t top = n->arch.layers - 1;
 	size_t begin, end;
 
+	if (network_deferred(n))
+		network_output_backward(n, c, grads, accumulate, member);
 	network_rows(n, member, &begin, &end);
 	if (begin < end) {
 		from_output(n, c, begin, end);
@@ -252,11 +263,15 @@ void network_backward(struct network *n, const struct network_chunk *c,
 		}
 	}
 	team_barrier(n->team, member);
-	weight(n, rows, n->logits, n->arch.vocab, network_output(n, top),
-		n->arch.hidden, gradient(n, grads, n->w_out), accumulate,
-		member);
-	column_sums(n, rows, n->logits, n->arch.vocab,
-		gradient(n, grads, n->b_out), accumulate, member);
+	if (!network_deferred(n)) {
+		weight(n, rows, n->logits, n->arch.vocab,
+			network_output(n, top), n->arch.hidden,
+			network_gradient(n, grads, n->w_out), accumulate,
+			member);
+		column_sums(n, rows, n->logits, n->arch.vocab,
+			network_gradient(n, grads, n->b_out), accumulate,
+			member);
+	}
 	for (size_t l = 0; l < n->arch.layers; l++)
 		layer_gradients(n, c, l, grads, accumulate, member);
 	if (n->arch.tied)

@@ -123,44 +123,6 @@ static void recur(struct network *n, struct network_layer *layer, size_t steps,
 	}
 }
 
-static double token_loss(
-	struct network *n, const struct network_chunk *c, size_t row)
-{
-	const size_t v = n->arch.vocab;
-	real *logits = n->logits + row * v;
-
-	if (c->targets[row] != NETWORK_MASKED)
-		return n->k->cross_entropy(
-			logits, v, c->targets[row], c->loss_scale);
-	memset(logits, 0, v * sizeof(real));
-	return 0;
-}
-
-/* Logits, their cross-entropy, and in place the gradient. */
-static void loss(struct network *n, const struct network_chunk *c, size_t begin,
-	size_t end)
-{
-	const size_t b = n->options.batch, v = n->arch.vocab;
-
-	network_product(n,
-		&(struct product){ .w = &n->output,
-			.x = network_output(n, n->arch.layers - 1),
-			.ldx = n->arch.hidden,
-			.y = n->logits,
-			.ldy = v,
-			.bias = n->b_out,
-			.init = PRODUCT_BIAS },
-		c->steps, begin, end);
-	for (size_t t = 0; t < c->steps; t++)
-		for (size_t i = begin; i < end; i++) {
-			size_t row = t * b + i;
-
-			n->losses[row] = token_loss(n, c, row);
-			if (c->losses)
-				c->losses[row] = n->losses[row];
-		}
-}
-
 void network_forward(
 	struct network *n, const struct network_chunk *c, unsigned member)
 {
@@ -195,7 +157,7 @@ void network_forward(
 				l + 1, c, begin, end, h,
 				layer->states[0] + b * h, layer->dropped);
 	}
-	loss(n, c, begin, end);
+	network_output_forward(n, c, begin, end, member);
 }
 
 void network_carry(

@@ -47,8 +47,12 @@ struct network {
 	const real *embedding, *w_out, *b_out;
 	struct packed output;	   /* [H, V] */
 	struct packed output_back; /* [V, H] */
-	real *logits;		   /* [T * B, V]; backward: their gradient */
-	real *d_above;		   /* [T * B, H] gradient of a layer's output */
+	/* [T * B, V]; backward: their gradient. With tile_rows, of as many rows
+	 * at a time; with `sampled` of its tokens and the target. */
+	real *logits;
+	size_t tile_rows;		 /* 0: all at once */
+	struct network_sampled *sampled; /* owned, NULL: all of V */
+	real *d_above; /* [T * B, H] gradient of a layer's output */
 	real *d_state[CELL_MAX_STATES]; /* [B, H] running through time */
 	double *losses;			/* [T * B] */
 	real **work;			/* [members] of kernels_outer_work */
@@ -75,6 +79,43 @@ void network_product(const struct network *n, const struct product *whole,
 void network_dropout(const struct network *n, const struct network_dropout *d,
 	size_t site, const struct network_chunk *c, size_t begin, size_t end,
 	size_t width, const real *x, real *y);
+
+/* The loss comes with the backward pass, tile by tile. */
+static inline bool network_deferred(const struct network *n)
+{
+	return n->options.training && n->tile_rows;
+}
+
+/* Where a gradient of the same layout as the parameter block goes. */
+static inline real *network_gradient(const struct network *n,
+	struct parameters *grads, const real *parameter)
+{
+	return grads->data + (parameter - n->parameters->data);
+}
+
+/* w's gradient [out, in] (+)= g^T x over `rows` rows, the member's share of
+ * out; g has rows of ldg. */
+void network_weight(struct network *n, size_t rows, const real *g, size_t ldg,
+	size_t out, const real *x, size_t in, real *d, bool accumulate,
+	unsigned member);
+void network_column_sums(struct network *n, size_t rows, const real *g,
+	size_t ldg, size_t width, real *d, bool accumulate, unsigned member);
+
+/* Logits of rows [begin, end) of the batch, their cross-entropy, and in place
+ * the gradient; deferred, nothing. */
+void network_output_forward(struct network *n, const struct network_chunk *c,
+	size_t begin, size_t end, unsigned member);
+/* The deferred output layer: losses, d_above of all rows (before dropout), and
+ * its gradients. By all members; barriers, one at its start and its end. */
+void network_output_backward(struct network *n, const struct network_chunk *c,
+	struct parameters *grads, bool accumulate, unsigned member);
+
+/* The same over sampled tokens (Jean et al. 2015). */
+int network_sampled_open(struct network *n, struct error *err);
+void network_sampled_close(struct network_sampled *s);
+size_t network_sampled_width(const struct network_sampled *s);
+void network_sampled_backward(struct network *n, const struct network_chunk *c,
+	struct parameters *grads, bool accumulate, unsigned member);
 
 /* Rows [begin, end) of w [GH, H] through layer l's mask of W_hh. */
 void network_thin(const struct network *n, size_t l, size_t begin, size_t end,

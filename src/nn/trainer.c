@@ -79,6 +79,8 @@ int trainer_open(struct trainer **out, struct parameters *p,
 		.dropout_output = o->dropout_output,
 		.dropout_hidden = o->dropout_hidden,
 		.seed = o->seed,
+		.sampled_softmax = o->sampled_softmax,
+		.logits_max = o->logits_max,
 	};
 	struct trainer *t;
 

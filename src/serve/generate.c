@@ -18,7 +18,9 @@ int64_t monotonic_ns(void)
 
 void generate_defaults(struct generate_options *o)
 {
-	*o = (struct generate_options){ .length = 200, .n = 1 };
+	*o = (struct generate_options){
+		.length = 200, .n = 1, .unknown = UNKNOWN_AUTO
+	};
 	sampler_defaults(&o->sampler);
 }
 

@@ -50,7 +50,7 @@ int string_builder_feed(struct tokenizer_builder *builder, const char *text,
 	size_t len, struct error *err)
 {
 	struct string_builder *b = (struct string_builder *)builder;
-	size_t used;
+	size_t used = 0;
 
 	if (!b->carry.max)
 		buf_init(&b->carry, CARRY_MAX);

@@ -223,30 +223,76 @@ static int encode(const struct tokenizer *tokenizer, const char *s, size_t len,
 	return 0;
 }
 
+/* The end of the first piece at s when a space is put before it. */
+static size_t prefixed_end(
+	const struct bpe_tokenizer *t, const char *s, size_t len, bool *open)
+{
+	char copy[BPE_PIECE_MAX + 1 + UTF8_MAX];
+	size_t head = len < sizeof(copy) - 1 ? len : sizeof(copy) - 1;
+
+	copy[0] = ' ';
+	memcpy(copy + 1, s, head);
+	return bpe_next(copy, head + 1, t->rules.use_regex, open) - 1;
+}
+
+/* Where pieces end whether or not a space was put before s, since a part does
+ * not know: 0 when that is past the end. */
+static size_t certain_place(
+	const struct bpe_tokenizer *t, const char *s, size_t len)
+{
+	bool open = false, open_prefixed = false;
+	size_t a, b;
+
+	if (!len || *s == ' ')
+		return 0;
+	a = prefixed_end(t, s, len, &open_prefixed);
+	b = bpe_next(s, len, t->rules.use_regex, &open);
+	while (a != b && !open && !open_prefixed) {
+		size_t *behind = a < b ? &a : &b;
+
+		if (*behind >= len)
+			return 0;
+		*behind += bpe_next(s + *behind, len - *behind,
+			t->rules.use_regex, a < b ? &open_prefixed : &open);
+	}
+	return open || open_prefixed ? 0 : a;
+}
+
+/* In a stretch without added tokens. */
+static size_t plain_boundary(
+	const struct bpe_tokenizer *t, const char *s, size_t len)
+{
+	size_t at = 0;
+
+	if (t->rules.add_prefix_space) {
+		at = certain_place(t, s, len);
+		if (!at && (!len || *s != ' '))
+			return 0;
+	}
+	return at + bpe_scan_boundary(s + at, len - at, t->rules.use_regex);
+}
+
 /* With added tokens: a part may end within plain text, before what could yet
- * become one of them, but not right after one, since a prefix space would then
- * be missed. */
+ * become one of them, or right before one, but not right after: a prefix space
+ * would then be missed. */
 static size_t added_boundary(
 	const struct bpe_tokenizer *t, const char *s, size_t len)
 {
+	const size_t kept = t->longest_added - 1;
 	const struct bpe_added *added;
-	size_t at = 0, n, plain;
+	size_t at = 0, last = 0, n;
 
-	if (len < t->longest_added)
-		return 0;
 	for (;;) {
 		n = next_added(t, s + at, len - at, &added);
-		if (!added)
+		if (!added || at + n + kept >= len)
 			break;
-		if (at + n + added->len > len - (t->longest_added - 1))
-			return at +
-			       bpe_scan_boundary(s + at, n, t->rules.use_regex);
-		at += n + added->len;
+		last = at + n;
+		at = last + added->len;
 	}
-	n = len - at;
-	n = n < t->longest_added ? 0 : n - (t->longest_added - 1);
-	plain = bpe_scan_boundary(s + at, n, t->rules.use_regex);
-	return at + plain;
+	if (at + n + kept > len)
+		n = len - at > kept ? len - at - kept : 0;
+	n = plain_boundary(t, s + at, n);
+	return n ? at + n : last;
 }
 
 static size_t boundary(
@@ -255,7 +301,7 @@ static size_t boundary(
 	const struct bpe_tokenizer *t = (const struct bpe_tokenizer *)tokenizer;
 
 	return t->rules.n_added ? added_boundary(t, s, len)
-				: bpe_scan_boundary(s, len, t->rules.use_regex);
+				: plain_boundary(t, s, len);
 }
 
 static const char *bytes(const struct tokenizer *t, uint32_t id, size_t *len)

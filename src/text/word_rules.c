@@ -143,11 +143,10 @@ static bool step(struct cursor *c, enum unicode_break *last, bool *zwj)
 	wide = bridge(c, class, n, last);
 	if (wide)
 		n = wide;
-	else if (*zwj && class == BREAK_PICTOGRAPH) /* WB3c */
-		*last = class;
 	else if (*last == BREAK_REGIONAL && class == BREAK_REGIONAL)
 		*last = BREAK_OTHER; /* WB15, WB16: in pairs */
-	else if (joins(*last, class))
+	else if (joins(*last, class) ||
+		 (*zwj && class == BREAK_PICTOGRAPH)) /* WB3c */
 		*last = class;
 	else
 		return false;

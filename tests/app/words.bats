@@ -73,3 +73,17 @@ words() {
 	[ "$status" = 1 ]
 	says "came 100000 times: nothing is left to learn"
 }
+
+@test "sampled softmax trains, and goes on to the bit" {
+	words --embedding 8 --sampled-softmax 12 --max-steps 30
+	cp w.safetensors whole.safetensors
+	# It has learnt something, by the loss over all tokens.
+	words --embedding 8 --max-steps 1
+	unrolld eval w.safetensors text --json | jq .nats_per_token >before
+	unrolld eval whole.safetensors text --json | jq .nats_per_token >after
+	awk 'NR == FNR { a = $1; next } { exit !($1 < a) }' before after
+	words --embedding 8 --sampled-softmax 12 --max-steps 15
+	unrolld train text -o w.safetensors --resume --max-steps 30 \
+		--threads 2 --progress none
+	cmp w.safetensors whole.safetensors
+}

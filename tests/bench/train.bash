@@ -127,9 +127,38 @@ same_size() {
 	}
 }
 
+# Ten thousand words: as characters, which the peer's own reading takes, too, and
+# which cost the same. Zipf's frequencies.
+words() {
+	local h=512 i
+	local words=$work/words text=$work/words
+
+	"$python" - >"$words" <<-'EOF'
+		import itertools, random
+		random.seed(1)
+		weights = list(itertools.accumulate(1 / (i + 1) for i in range(10000)))
+		ids = random.choices(range(10000), cum_weights=weights, k=200000)
+		print("".join(chr(0x4e00 + i) for i in [*range(10000), *ids]), end="")
+	EOF
+	tokens=1750
+	for ((i = 0; i < rounds; i++)); do
+		ours 1 8 --embedding $h --hidden $h --layers 2 --batch 50 \
+			--seq-length 35 --optimizer adam --learning-rate 2e-3 \
+			--schedule constant --clip value --clip-threshold 5 \
+			--dropout 0 --averaging 0 --init pytorch \
+			--forget-bias 0 >>"$work/a"
+		peer 1 torch_lm.py lstm $h 2 50 35 4 1 >>"$work/b"
+	done
+	same_size
+	report "lstm 2x$h, 10,000 words, batch 50, seq 35" pytorch 1 \
+		$((6 * (16 * h * h + h * 10000))) 1.3
+	rm "$work/a" "$work/b"
+}
+
 compare lstm 128 1 60 30 1.6
 compare lstm 512 1 12 5 1.4
 compare gru 512 1 12 5 1.4
+words
 [ "$(nproc)" -ge 2 ] || skip "the rest needs two cores"
 compare lstm 128 2 80 40 2.5
 compare lstm 512 2 16 8 1.8

@@ -7,24 +7,32 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check_text(const struct tokenizer *t, const char *text, size_t len)
+/* Whether the rules say that the text is changed. */
+static bool is_lossy(const json_t *json)
+{
+	return json_is_true(json_object_get(json, "lower_case")) ||
+	       json_is_true(json_object_get(json, "add_prefix_space"));
+}
+
+static void check_text(
+	const struct tokenizer *t, bool lossy, const char *text, size_t len)
 {
 	struct token_buf ids;
 	size_t at = 0, n;
 	const char *bytes;
 
-	token_buf_init(&ids, len + 1);
+	token_buf_init(&ids, len + 2);
 	if (tokenizer_encode(t, text, len, UNKNOWN_ERROR, &ids, NULL, NULL)) {
 		token_buf_release(&ids);
 		return;
 	}
-	for (size_t i = 0; i < ids.len; i++) {
+	for (size_t i = 0; i < ids.len && !lossy; i++) {
 		bytes = tokenizer_bytes(t, ids.ids[i], &n);
 		if (!bytes || n > len - at || memcmp(bytes, text + at, n))
 			abort();
 		at += n;
 	}
-	if (at != len)
+	if (!lossy && at != len)
 		abort();
 	token_buf_release(&ids);
 }
@@ -57,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (json && tokenizer_load(&t, json, &err) == 0) {
 		check_json(t);
 		if (text)
-			check_text(t, text + 1, size - len - 1);
+			check_text(t, is_lossy(json), text + 1, size - len - 1);
 		tokenizer_unref(t);
 	}
 	json_decref(json);

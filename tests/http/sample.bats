@@ -143,7 +143,7 @@ setup_file() {
 		"echo": "yes"|echo|expected true or false
 		"model": 1|model|model is the integer 1, expected a string of 1 to 64 bytes
 		"session": {}|session|session is an object
-		"unknown": "ignore"|unknown|unknown is a string ("ignore"), expected one of auto|error|skip
+		"unknown": "ignore"|unknown|unknown is a string ("ignore"), expected one of error|skip|auto
 		"promt": "x"|promt|unknown field 'promt', expected some of: model session prompt
 	ROWS
 }

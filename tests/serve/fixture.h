@@ -66,7 +66,7 @@ static inline void fixture_write_model(
 	struct tokenizer *t;
 	double normal[2];
 
-	must(tokenizer_builder_open(&b, kind, &fault));
+	must(tokenizer_builder_open(&b, kind, NULL, &fault));
 	must(tokenizer_builder_feed(
 		b, FIXTURE_TEXT, strlen(FIXTURE_TEXT), &fault));
 	must(tokenizer_builder_finish(b, &t, &fault));

@@ -248,7 +248,8 @@ static void test_bad_files(void **state)
 		"cut.txt: UTF-8 is cut at its end: byte 2 starts a character "
 		"that is not complete");
 	assert_refused("good.txt", "morse", ERROR_INVALID,
-		"tokenizer: kind \"morse\", expected one of byte, char, word, bpe");
+		"tokenizer: kind \"morse\", expected one of byte, char, word, "
+		"bpe");
 	if (geteuid() != 0) {
 		make("secret.txt", "x", 1);
 		assert_int_equal(chmod("secret.txt", 0), 0);

@@ -3,6 +3,8 @@
 #include "text/tokenizer.h"
 
 #include "base/rng.h"
+#include "base/utf8.h"
+#include "text/decoder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -225,6 +227,80 @@ static void json_round_trip(const char *kind)
 	buf_release(&text);
 }
 
+/* Token by token, as a stream is sent: what comes out is whole code points at
+ * any time, and in the end the text. */
+static void decodes_in_stream(const char *kind)
+{
+	for (uint64_t seed = 1; seed <= TEXTS; seed++) {
+		struct buf text = random_text(seed, 60), out;
+		struct tokenizer *t =
+			learn(kind, text.data, text.len, SIZE_MAX);
+		struct token_buf ids = encode(t, text.data, text.len);
+		struct decoder d = { 0 };
+
+		buf_init(&out, 1 << 20);
+		for (size_t i = 0; i < ids.len; i++) {
+			size_t n;
+			const char *bytes = tokenizer_bytes(t, ids.ids[i], &n);
+
+			assert_int_equal(decoder_feed(&d, bytes, n, &out), 0);
+			if (!out.len)
+				continue;
+			assert_int_equal(
+				utf8_valid_prefix(out.data, out.len, NULL),
+				out.len);
+			assert_memory_equal(out.data, text.data, out.len);
+		}
+		assert_int_equal(decoder_finish(&d, &out), 0);
+		assert_int_equal(out.len, text.len);
+		assert_memory_equal(out.data, text.data, text.len);
+		buf_release(&out);
+		token_buf_release(&ids);
+		tokenizer_unref(t);
+		buf_release(&text);
+	}
+}
+
+/* Where a kind takes cut-offs: any text encodes, ids are in range, what is
+ * unknown is counted, and the checkpoint's JSON keeps it. */
+static void cuts_off(const char *kind)
+{
+	const struct tokenizer_options o = { .min_count = 3 };
+	struct buf text = random_text(3, 2000), other = random_text(4, 500);
+	struct tokenizer_count count = { 0 };
+	struct tokenizer_builder *b;
+	struct token_buf ids;
+	struct tokenizer *t, *loaded;
+	uint64_t unknown = 0;
+	json_t *json;
+
+	if (tokenizer_builder_open(&b, kind, &o, NULL) < 0)
+		goto out; /* it takes none */
+	assert_int_equal(
+		tokenizer_builder_feed(b, text.data, text.len, NULL), 0);
+	assert_int_equal(tokenizer_builder_finish(b, &t, NULL), 0);
+	json = tokenizer_save(t);
+	assert_int_equal(tokenizer_load(&loaded, json, NULL), 0);
+	assert_int_equal(tokenizer_unknown(loaded), tokenizer_unknown(t));
+	token_buf_init(&ids, 1 << 20);
+	assert_int_equal(tokenizer_encode_part(loaded, other.data, other.len,
+				 UNKNOWN_AUTO, &count, &ids, NULL),
+		0);
+	for (size_t i = 0; i < ids.len; i++) {
+		assert_true(ids.ids[i] < tokenizer_vocab(t));
+		unknown += ids.ids[i] == tokenizer_unknown(t);
+	}
+	assert_int_equal(count.unknown, unknown);
+	assert_true(count.unknown_characters >= unknown);
+	json_decref(json);
+	token_buf_release(&ids);
+	tokenizer_unref(loaded);
+	tokenizer_unref(t);
+out:
+	buf_release(&text);
+	buf_release(&other);
+}
+
 /* Whatever bytes come: ids that decode to them, or an error with words. */
 static void random_bytes(const char *kind)
 {
@@ -292,6 +368,8 @@ static void test_every_kind(void **state)
 		parts_equal_whole(*kind);
 		stream_equals_whole(*kind);
 		json_round_trip(*kind);
+		decodes_in_stream(*kind);
+		cuts_off(*kind);
 		random_bytes(*kind);
 		limits(*kind);
 	}
@@ -407,8 +485,8 @@ static void test_builder_refuses(void **state)
 	assert_int_equal(tokenizer_builder_finish(b, &t, &err), -1);
 	assert_int_equal(err.code, ERROR_INVALID);
 	assert_int_equal(tokenizer_builder_open(&b, "morse", NULL, &err), -1);
-	assert_string_equal(err.message,
-		"tokenizer: kind \"morse\", expected one of byte, char, word, bpe");
+	assert_string_equal(err.message, "tokenizer: kind \"morse\", expected "
+					 "one of byte, char, word, bpe");
 }
 
 struct bad_json {
@@ -419,8 +497,8 @@ static const struct bad_json bad_json[] = {
 	{ "[]", "tokenizer: not an object" },
 	{ "{}", "tokenizer: kind is missing or not a string" },
 	{ "{\"kind\":7}", "tokenizer: kind is missing or not a string" },
-	{ "{\"kind\":\"x\"}",
-		"tokenizer: kind \"x\", expected one of byte, char, word, bpe" },
+	{ "{\"kind\":\"x\"}", "tokenizer: kind \"x\", expected one of byte, "
+			      "char, word, bpe" },
 	{ "{\"kind\":\"char\"}",
 		"tokenizer: vocabulary is missing or not an array" },
 	{ "{\"kind\":\"char\",\"vocabulary\":\"ab\"}",
