@@ -203,7 +203,7 @@ static int add_pixels(struct caption_set *s, size_t i,
 	const struct image_form *form, struct error *err)
 {
 	const size_t bytes = 3 * form->crop * form->crop;
-	struct image image, fitted;
+	struct image image, fitted = { 0 };
 	char *data;
 	size_t len;
 	int rc;

@@ -210,7 +210,7 @@ static void end(struct search *s, const struct candidate *from)
 
 static void step_beam(struct search *s)
 {
-	struct candidate best[2 * CAPTION_MAX_BEAM];
+	struct candidate best[2 * CAPTION_MAX_BEAM] = { 0 };
 	const size_t k = s->o->beam, n = choose(s, best, 2 * k);
 
 	s->n_live = 0;

@@ -219,8 +219,8 @@ static int list(struct listing *l, struct error *err)
 		checkpoint_tensor_dtype(w->decoder.dtype);
 	size_t n = p->n_tensors + 1 + w->cnn.n_tensors;
 
-	l->entries = calloc(n, sizeof(*l->entries));
-	l->names = calloc(n, sizeof(*l->names));
+	l->entries = calloc(n + 1, sizeof(*l->entries));
+	l->names = calloc(n + 1, sizeof(*l->names));
 	if (!l->entries || !l->names)
 		return error_set_memory(err, "header", n * sizeof(*l->entries));
 	for (size_t i = 0; i < p->n_tensors; i++)

@@ -12,8 +12,8 @@ setup() {
 		{"image": "tall.jpg", "captions": ["a tall picture", "a tall picture"]}
 		{"image": "grey.jpg", "caption": "nothing but grey"}
 	EOF
-	tiny=(--images "$images" --hidden 16 --embedding 8 --threads 1
-		--max-steps 150 --epochs 200 --learning-rate 0.01 --warmup 5)
+	tiny=(--images "$images" --hidden 64 --embedding 16 --threads 1
+		--max-steps 200 --epochs 300 --learning-rate 0.005 --warmup 5)
 }
 
 @test "a captioner learns pictures, and says what it learnt" {

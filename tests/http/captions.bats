@@ -13,8 +13,8 @@ setup_file() {
 	EOF
 	"${loose[@]}" "$exe" train-caption "$BATS_FILE_TMPDIR/lines.jsonl" \
 		--images "$images" -o "$BATS_FILE_TMPDIR/pictures.safetensors" \
-		--hidden 16 --embedding 8 --threads 1 --epochs 200 \
-		--max-steps 150 --learning-rate 0.01 --warmup 5 \
+		--hidden 64 --embedding 16 --threads 1 --epochs 300 \
+		--max-steps 200 --learning-rate 0.005 --warmup 5 \
 		2>"$BATS_FILE_TMPDIR/caption.log"
 }
 
