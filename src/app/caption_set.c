@@ -203,7 +203,7 @@ static int add_pixels(struct caption_set *s, size_t i,
 	const struct image_form *form, struct error *err)
 {
 	const size_t bytes = 3 * form->crop * form->crop;
-	struct image image, fitted = { 0 };
+	struct image image, fitted;
 	char *data;
 	size_t len;
 	int rc;
@@ -212,10 +212,10 @@ static int add_pixels(struct caption_set *s, size_t i,
 		return -1;
 	rc = image_decode(&image, data, len, IMAGE_MAX_PIXELS, err);
 	free(data);
-	if (rc == 0) {
-		rc = image_fit(&image, form, &fitted, err);
-		image_release(&image);
-	}
+	if (rc < 0)
+		return error_prefix(err, "%s", s->images[i]);
+	rc = image_fit(&image, form, &fitted, err);
+	image_release(&image);
 	if (rc < 0)
 		return error_prefix(err, "%s", s->images[i]);
 	memcpy(s->pixels + i * bytes, fitted.rgb, bytes);

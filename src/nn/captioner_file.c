@@ -267,8 +267,8 @@ static void floats_of(const struct listing *l, size_t i, float *out)
 static int put_all(const struct listing *l, struct safetensors_writer *writer,
 	struct error *err)
 {
-	float *values = malloc(l->largest * sizeof(*values));
-	void *bytes = malloc(l->largest * sizeof(*values));
+	float *values = malloc((l->largest + 1) * sizeof(*values));
+	void *bytes = malloc((l->largest + 1) * sizeof(*values));
 	int rc = 0;
 
 	if (!values || !bytes)
