@@ -24,7 +24,8 @@ ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
 CORES := $(shell nproc)
 
 # CPPFLAGS, CFLAGS, LDFLAGS and LDLIBS of the user's go after these.
-PKGS := libmicrohttpd gnutls zlib libuv jansson sqlite3 libsystemd libxxhash libcurl
+PKGS := libmicrohttpd gnutls zlib libuv jansson sqlite3 libsystemd libxxhash libcurl \
+	libjpeg libpng
 CPP_ALL := -Iinclude -Isrc -D_GNU_SOURCE -DUNROLLD_VERSION='"$(VERSION)"' \
 	-MMD -MP $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -329,6 +330,21 @@ bench: deps-test ## benchmarks, as JSON lines (ARGS="kernels step train text jie
 	$(AGAIN) all $(BENCHES)
 	@UNROLLD_EXE=$(abspath $(EXE)) BENCH_PROGRAMS=$(abspath $(B)/tests/bench) \
 		tests/bench/run.sh $(ARGS)
+
+SCENES ?= $(B)/scenes
+.PHONY: caption-demo
+caption-demo: deps-test ## draw scenes, train a captioner of them, score it
+	$(AGAIN) $(EXE) $(B)/tests/tools/make_scenes
+	$(B)/tests/tools/make_scenes $(SCENES)
+	$(EXE) train-caption $(SCENES)/train.jsonl -o $(SCENES)/scenes.safetensors \
+		--dtype bf16 --hidden 96 --embedding 48 --batch 24 \
+		--learning-rate 0.003 --epochs 10 $(ARGS)
+	@for split in test holdout; do \
+		echo "$$split:"; \
+		$(EXE) eval-caption $(SCENES)/scenes.safetensors $(SCENES)/$$split.jsonl; \
+	done
+	@echo "test, each caption of the next image:"
+	@$(EXE) eval-caption $(SCENES)/scenes.safetensors $(SCENES)/test.jsonl --shuffled
 
 .PHONY: sample
 sample: $(EXE) ## write conf/unrolld.conf.sample from the option table

@@ -23,7 +23,9 @@ struct checkpoint {
 	struct parameters parameters; /* owned */
 	json_t *tokenizer;	      /* owned; as text/tokenizer.h wrote it */
 	json_t *training;	      /* owned; the summary, or NULL */
-	enum checkpoint_dtype dtype;  /* of the tensors on disk */
+	json_t *captioner; /* owned; of a captioner's decoder what else the file
+			    * holds (nn/captioner.h), or NULL */
+	enum checkpoint_dtype dtype; /* of the tensors on disk */
 };
 
 /* Maps, checks wholly (header length, offsets, overlaps, gaps, shapes x dtype
@@ -32,6 +34,13 @@ struct checkpoint {
  * what is wrong, ERROR_UNSUPPORTED for a newer format or another dtype. On
  * failure nothing needs release. */
 int checkpoint_load(struct checkpoint *c, const char *path, struct error *err);
+
+/* The same of a file that must hold a captioner: c is its decoder, and `rest`
+ * reads the tensors that begin with "cnn." or "condition." while it is open. */
+int checkpoint_load_captioner(struct checkpoint *c, const char *path,
+	int (*rest)(void *arg, const struct checkpoint *c,
+		const struct safetensors *file, struct error *err),
+	void *arg, struct error *err);
 
 /* Written atomically (base/file.h); BF16 and F16 round to nearest even. What
  * isn't finite (ERROR_DIVERGED) or too large for F16 (ERROR_INVALID) is

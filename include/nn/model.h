@@ -60,6 +60,16 @@ void model_scratch_share(struct model_scratch *s, const struct model *m,
 void model_step(const struct model *m, struct model_scratch *s, size_t n,
 	const uint32_t *tokens, real *const *states, real *const *logits);
 
+/* The same, with conditions[i] (NULL: none) added to sequence i's
+ * pre-activations of layer 0: [model_width], in the order of packed gates
+ * (math/kernels.h). Only of an additive cell, after model_scratch_condition. */
+size_t model_width(const struct model *m);
+int model_scratch_condition(
+	struct model_scratch *s, const struct model *m, struct error *err);
+void model_step_conditioned(const struct model *m, struct model_scratch *s,
+	size_t n, const uint32_t *tokens, real *const *states,
+	real *const *logits, const real *const *conditions);
+
 /* Mean nats per token over streams (nn/streams.h), each from the initial state
  * and carried through; *tokens counts what was scored. */
 int model_evaluate(const struct model *m, const struct streams *s, double *nats,

@@ -53,6 +53,10 @@ size_t network_state_count(const struct network *n);
 void network_get_state(const struct network *n, real *out);
 void network_set_state(struct network *n, const real *in);
 
+/* A target that counts for nothing: neither loss nor gradient. Not with
+ * sampled_softmax. */
+#define NETWORK_MASKED UINT32_MAX
+
 struct network_chunk {
 	const uint32_t *inputs;	 /* [T, B], time-major */
 	const uint32_t *targets; /* [T, B] */
@@ -60,6 +64,12 @@ struct network_chunk {
 	real loss_scale;	 /* multiplies every token's gradient */
 	uint64_t step;		 /* counter of the dropout masks */
 	double *losses;		 /* [T, B] or NULL: each token's nats */
+
+	/* What a caption's picture adds to layer 0's pre-activations: [B, gates
+	 * * hidden] or NULL, at the first step or at all of them. */
+	const real *condition;
+	bool condition_always;
+	real *d_condition; /* its gradient, from network_backward; with it */
 };
 
 /* The four below run inside team_run, by all members together. */

@@ -144,6 +144,15 @@ static void open_jobs(struct backend *b, const struct config *c, void *api)
 	error_prefix(err, "files and fine-tuning jobs are not available");
 }
 
+/* One thread, that of the worker that asks. */
+static int open_captions(
+	struct backend *b, const struct config *c, struct error *err)
+{
+	const char *path = config_captions(c);
+
+	return path ? caption_model_open(&b->captions, path, 1, err) : 0;
+}
+
 int backend_open(struct backend *b, const struct config *c,
 	void (*wake)(void *arg), void *wake_arg, struct error *err)
 {
@@ -154,6 +163,7 @@ int backend_open(struct backend *b, const struct config *c,
 	o.wake = wake;
 	o.wake_arg = wake_arg;
 	if (!open_models(b, c, err) && !open_sessions(b, c, err) &&
+		!open_captions(b, c, err) &&
 		!engine_open(&b->engine, &o, err)) {
 		open_jobs(b, c, wake_arg);
 		return 0;
@@ -179,6 +189,7 @@ void backend_close(struct backend *b)
 		store_writer_close(b->writer);
 	if (b->store)
 		store_close(b->store);
+	caption_model_close(b->captions);
 	if (b->registry)
 		registry_close(b->registry);
 	*b = (struct backend){ 0 };

@@ -360,6 +360,11 @@ void config_sessions(const struct config *c, struct sessions_options *o)
 	};
 }
 
+const char *config_captions(const struct config *c)
+{
+	return c->values->captions_model;
+}
+
 const char *config_store(const struct config *c)
 {
 	return stores[c->values->store];

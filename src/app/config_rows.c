@@ -249,6 +249,13 @@ const struct option config_rows[] = {
 		.argument = "NAME",
 		.help = "Model of requests that name none; by default the "
 			"first by name" },
+	{ .name = "captions.model",
+		.type = OPTION_STRING,
+		AT(captions_model),
+		.argument = "FILE",
+		.help = "Captioner for /v1/captions, as `unrolld "
+			"train-caption` "
+			"writes it; by default none" },
 	{ .name = "models.weights",
 		.type = OPTION_LIST,
 		AT(model_weights),

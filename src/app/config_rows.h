@@ -15,7 +15,7 @@ struct config_values {
 	uint64_t workers, max_jobs;
 	struct option_list cors_origins, hosts, model_weights;
 	bool create_keys_file, allow_anonymous, realtime;
-	char *models_dir, *models_default;
+	char *models_dir, *models_default, *captions_model;
 	int store, durability, weights;
 	char *sessions_path;
 	uint64_t sessions_max, sessions_max_bytes, sessions_max_per_owner;

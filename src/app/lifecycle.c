@@ -231,6 +231,7 @@ static void loaded(struct worker_job *job)
 				  .made_dir = d->backend.made_dir,
 				  .jobs = d->backend.jobs,
 				  .jobs_fault = &d->backend.jobs_fault,
+				  .captions = d->backend.captions,
 			  });
 	server_resume(d->server);
 	announce(d);

@@ -32,6 +32,9 @@ static const struct command commands[] = {
 	{ "tokenize", cmd_tokenize, "show the tokens of a text" },
 	{ "import", cmd_import, "make a model of PyTorch's weights" },
 	{ "export", cmd_export, "write a model's weights for PyTorch" },
+	{ "train-caption", cmd_train_caption, "train a captioner of images" },
+	{ "eval-caption", cmd_eval_caption, "score a captioner" },
+	{ "caption", cmd_caption, "describe images" },
 	{ "sessions", cmd_sessions, "look after a daemon's sessions" },
 	{ "dictionary", cmd_dictionary, "build the jieba tokenizer's words" },
 	{ "files", cmd_files, "look after a daemon's texts to learn from" },
@@ -52,7 +55,7 @@ static void usage(FILE *out)
 	      "\n",
 		out);
 	for (size_t i = 0; i < N_COMMANDS; i++)
-		fprintf(out, "  %-10s %s\n", commands[i].name,
+		fprintf(out, "  %-13s %s\n", commands[i].name,
 			commands[i].summary);
 	fputs("\n`unrolld help COMMAND` explains one of them.\n", out);
 }

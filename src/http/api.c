@@ -20,8 +20,9 @@
 static const struct route_table *const tables[] = { &routes_sample,
 	&routes_streams, &routes_session_move, &routes_sessions,
 	&routes_session_fork, &routes_session_branch, &routes_models,
-	&routes_tokenize, &routes_score, &routes_aliases, &routes_files,
-	&routes_fine_tuning, &routes_status, &routes_web, &routes_activations };
+	&routes_tokenize, &routes_score, &routes_captions, &routes_aliases,
+	&routes_files, &routes_fine_tuning, &routes_status, &routes_web,
+	&routes_activations };
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))
 
 _Static_assert(AUTH_NAME_MAX == SESSION_OWNER_MAX &&

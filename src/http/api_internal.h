@@ -72,9 +72,9 @@ struct api {
 /* One table of rows per routes_*.c. */
 extern const struct route_table routes_sample, routes_streams, routes_sessions,
 	routes_session_fork, routes_session_branch, routes_session_move,
-	routes_models, routes_tokenize, routes_score, routes_aliases,
-	routes_files, routes_fine_tuning, routes_status, routes_web,
-	routes_activations;
+	routes_models, routes_tokenize, routes_score, routes_captions,
+	routes_aliases, routes_files, routes_fine_tuning, routes_status,
+	routes_web, routes_activations;
 
 /* False when the request was refused, with the reason: loading or draining. */
 bool api_admit(struct api *a, struct exchange *x);

@@ -97,6 +97,12 @@ static int check_tensor(struct checkpoint *c, const struct safetensors *s,
 		"tensor %s: shape %s, expected %s", t->name, is, expected);
 }
 
+static bool is_captioners(const struct checkpoint *c, const char *name)
+{
+	return c->captioner &&
+	       (!strncmp(name, "cnn.", 4) || !strncmp(name, "condition.", 10));
+}
+
 /* The file's tensors are the architecture's: no more, no less. */
 static int check_tensors(
 	struct checkpoint *c, const struct safetensors *s, struct error *err)
@@ -104,7 +110,8 @@ static int check_tensors(
 	const struct parameters *p = &c->parameters;
 
 	for (size_t i = 0; i < s->n_entries; i++)
-		if (!parameters_find(p, s->entries[i].name))
+		if (!parameters_find(p, s->entries[i].name) &&
+			!is_captioners(c, s->entries[i].name))
 			return error_set_param(err, ERROR_CORRUPT,
 				s->entries[i].name,
 				"tensor %s: unexpected in this architecture",
@@ -157,7 +164,21 @@ static int check_single_bias(const struct parameters *p, struct error *err)
 	return 0;
 }
 
-int checkpoint_load(struct checkpoint *c, const char *path, struct error *err)
+static int check_kind(
+	const struct checkpoint *c, bool captioner, struct error *err)
+{
+	if (captioner == (c->captioner != NULL))
+		return 0;
+	return error_set(err, ERROR_UNSUPPORTED,
+		captioner ? "holds a text model, expected a captioner"
+			  : "holds a captioner, expected a text model");
+}
+
+typedef int rest_function(void *arg, const struct checkpoint *c,
+	const struct safetensors *file, struct error *err);
+
+static int load_file(struct checkpoint *c, const char *path,
+	rest_function *rest, void *arg, struct error *err)
 {
 	struct architecture a;
 	struct safetensors s;
@@ -169,13 +190,14 @@ int checkpoint_load(struct checkpoint *c, const char *path, struct error *err)
 	/* Shapes first: a small file must not make us allocate a large model.
 	 */
 	if (checkpoint_parse(c, &a, s.metadata, err) < 0 ||
+		check_kind(c, rest != NULL, err) < 0 ||
 		parameters_layout(&c->parameters, &a, err) < 0 ||
 		check_tensors(c, &s, err) < 0 ||
 		parameters_allocate(&c->parameters, err) < 0 ||
 		read_tensors(c, &s, err) < 0 ||
 		check_single_bias(&c->parameters, err) < 0)
 		goto out;
-	failed = 0;
+	failed = rest ? rest(arg, c, &s, err) : 0;
 out:
 	safetensors_close(&s);
 	if (failed) {
@@ -183,6 +205,17 @@ out:
 		error_prefix(err, "%s", path);
 	}
 	return failed;
+}
+
+int checkpoint_load(struct checkpoint *c, const char *path, struct error *err)
+{
+	return load_file(c, path, NULL, NULL, err);
+}
+
+int checkpoint_load_captioner(struct checkpoint *c, const char *path,
+	rest_function *rest, void *arg, struct error *err)
+{
+	return load_file(c, path, rest, arg, err);
 }
 
 static int write_tensor(struct safetensors_writer *w,
@@ -256,6 +289,7 @@ void checkpoint_release(struct checkpoint *c)
 	parameters_release(&c->parameters);
 	json_decref(c->tokenizer);
 	json_decref(c->training);
+	json_decref(c->captioner);
 	*c = (struct checkpoint){ 0 };
 }
 

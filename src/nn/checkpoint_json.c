@@ -105,7 +105,7 @@ static int parse_object(struct checkpoint *c, struct architecture *a,
 	const json_t *json, struct error *err)
 {
 	static const char *const fields[] = { "format", "architecture",
-		"tokenizer", "training", NULL };
+		"tokenizer", "training", "captioner", NULL };
 	const json_t *format = json_object_get(json, "format");
 
 	if (!json_is_object(json))
@@ -121,6 +121,9 @@ static int parse_object(struct checkpoint *c, struct architecture *a,
 		return -1;
 	c->tokenizer = json_incref(json_object_get(json, "tokenizer"));
 	c->training = json_incref(json_object_get(json, "training"));
+	c->captioner = json_incref(json_object_get(json, "captioner"));
+	if (c->captioner && !json_is_object(c->captioner))
+		return wrong("captioner", "an object", err);
 	if (!json_is_object(c->tokenizer))
 		return wrong("tokenizer", "an object", err);
 	if (c->training && !json_is_object(c->training))
@@ -164,6 +167,9 @@ json_t *checkpoint_metadata(const struct checkpoint *c)
 
 	if (json && c->training &&
 		json_object_set(json, "training", c->training) < 0)
+		goto out;
+	if (json && c->captioner &&
+		json_object_set(json, "captioner", c->captioner) < 0)
 		goto out;
 	text = json_dumps(json, JSON_COMPACT);
 	if (text)

@@ -249,3 +249,8 @@ size_t model_state_floats(const struct model *m)
 {
 	return m->arch.layers * m->cell->states * m->arch.hidden;
 }
+
+size_t model_width(const struct model *m)
+{
+	return m->width;
+}

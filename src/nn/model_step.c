@@ -34,6 +34,7 @@ struct model_scratch {
 	real *product;	/* likewise, of separate cells; else NULL */
 	const real **rows; /* [max_rows] of the table */
 	real *logits;	   /* [max_rows, V] */
+	real *conditioned; /* [max_rows, width], or NULL */
 };
 
 /* What a layer's input may be worth: h is in (-1, 1), an embedding anything. */
@@ -136,7 +137,18 @@ void model_scratch_close(struct model_scratch *s)
 	free(s->product);
 	free(s->rows);
 	free(s->logits);
+	free(s->conditioned);
 	free(s);
+}
+
+int model_scratch_condition(
+	struct model_scratch *s, const struct model *m, struct error *err)
+{
+	s->conditioned = kernels_alloc(s->max_rows * m->width);
+	if (s->conditioned)
+		return 0;
+	return error_set_memory(
+		err, "scratch", s->max_rows * m->width * sizeof(real));
 }
 
 void model_scratch_share(struct model_scratch *s, const struct model *m,
@@ -153,8 +165,9 @@ struct batch {
 	struct model_scratch *s;
 	size_t n;
 	const uint32_t *tokens;
-	real *const *states;	   /* [n] */
-	bool shared;		   /* by the crew */
+	real *const *states; /* [n] */
+	bool shared;	     /* by the crew */
+	bool by_rows;	     /* layer 0's sums begin with scratch's rows */
 	struct model_watch *watch; /* or NULL; then n is 1 */
 };
 
@@ -201,7 +214,7 @@ static struct product hidden_product(const struct batch *b, size_t l)
 			SCALE_OF_H);
 	p.init = PRODUCT_BIAS;
 	p.bias = m->cell->separate ? layer->hidden_bias : layer->bias;
-	if (!l && !m->cell->separate && m->table) {
+	if (!l && !m->cell->separate && b->by_rows) {
 		p.init = PRODUCT_ROWS;
 		p.rows = b->s->rows;
 	}
@@ -401,7 +414,8 @@ void model_step(const struct model *m, struct model_scratch *s, size_t n,
 		.n = n,
 		.tokens = tokens,
 		.states = states,
-		.shared = s->crew && n <= CREW_MAX_ROWS };
+		.shared = s->crew && n <= CREW_MAX_ROWS,
+		.by_rows = m->table };
 
 	if (!n)
 		return;
@@ -418,9 +432,38 @@ void model_step_watched(const struct model *m, struct model_scratch *s,
 		.n = 1,
 		.tokens = &token,
 		.states = &state,
+		.by_rows = m->table,
 		.watch = w };
 
 	if (m->table)
 		s->rows[0] = m->table + token * m->width;
 	run_step(&b, &logits);
+}
+
+void model_step_conditioned(const struct model *m, struct model_scratch *s,
+	size_t n, const uint32_t *tokens, real *const *states,
+	real *const *logits, const real *const *conditions)
+{
+	const struct batch b = { .m = m,
+		.s = s,
+		.n = n,
+		.tokens = tokens,
+		.states = states,
+		.by_rows = true };
+
+	if (!n)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		const real *start = m->table ? m->table + tokens[i] * m->width
+					     : m->layers[0].bias;
+		real *row = s->conditioned + i * m->width;
+
+		s->rows[i] = start;
+		if (!conditions[i])
+			continue;
+		memcpy(row, start, m->width * sizeof(real));
+		kernels()->add(row, conditions[i], m->width);
+		s->rows[i] = row;
+	}
+	run_step(&b, logits);
 }

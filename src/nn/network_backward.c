@@ -70,6 +70,20 @@ static void recur_back(struct network *n, struct network_layer *layer,
 	}
 }
 
+static void condition_back(struct network *n, const struct network_chunk *c,
+	size_t begin, size_t end)
+{
+	const size_t steps = c->condition_always ? c->steps : 1;
+	const size_t b = n->options.batch, width = n->width;
+	const size_t count = (end - begin) * width;
+	const real *g = n->layers[0].gates + begin * width;
+	real *d = c->d_condition + begin * width;
+
+	memcpy(d, g, count * sizeof(real));
+	for (size_t t = 1; t < steps; t++)
+		n->k->add(d, g + t * b * width, count);
+}
+
 /* The gradient of what fed layer l: the layer below, or the embedding. */
 static void to_input(struct network *n, const struct network_chunk *c, size_t l,
 	size_t begin, size_t end)
@@ -242,6 +256,8 @@ void network_backward(struct network *n, const struct network_chunk *c,
 		from_output(n, c, begin, end);
 		for (size_t l = top + 1; l-- > 0;) {
 			recur_back(n, &n->layers[l], c->steps, begin, end);
+			if (!l && c->condition)
+				condition_back(n, c, begin, end);
 			if (l || !n->by_table)
 				to_input(n, c, l, begin, end);
 		}

@@ -78,6 +78,17 @@ static void first_input(struct network *n, const struct network_chunk *c,
 		c->steps, begin, end);
 }
 
+static void add_condition(struct network *n, const struct network_chunk *c,
+	size_t begin, size_t end)
+{
+	const size_t steps = c->condition_always ? c->steps : 1;
+	const size_t b = n->options.batch, width = n->width;
+
+	for (size_t t = 0; t < steps; t++)
+		n->k->add(n->layers[0].gates + (t * b + begin) * width,
+			c->condition + begin * width, (end - begin) * width);
+}
+
 static void recur(struct network *n, struct network_layer *layer, size_t steps,
 	size_t begin, size_t end)
 {
@@ -126,7 +137,9 @@ void network_forward(
 
 		if (l == 0)
 			first_input(n, c, begin, end);
-		else
+		if (l == 0 && c->condition)
+			add_condition(n, c, begin, end);
+		if (l > 0)
 			network_product(n,
 				&(struct product){ .w = &layer->input,
 					.x = network_output(n, l - 1),

@@ -5,12 +5,18 @@
  */
 #include "nn/network_internal.h"
 
+#include <string.h>
+
 /* In place, and kept. */
 static void lose(struct network *n, const struct network_chunk *c, size_t row,
 	real *logits)
 {
-	n->losses[row] = n->k->cross_entropy(
-		logits, n->arch.vocab, c->targets[row], c->loss_scale);
+	n->losses[row] = 0;
+	if (c->targets[row] == NETWORK_MASKED)
+		memset(logits, 0, n->arch.vocab * sizeof(real));
+	else
+		n->losses[row] = n->k->cross_entropy(
+			logits, n->arch.vocab, c->targets[row], c->loss_scale);
 	if (c->losses)
 		c->losses[row] = n->losses[row];
 }

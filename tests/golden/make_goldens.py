@@ -218,7 +218,8 @@ def lecture_step(w, inputs, targets, h0):
 
 
 def write(path, tensors, metadata):
-    names = {"float64": "F64", "float32": "F32", "uint32": "U32"}
+    names = {"float64": "F64", "float32": "F32", "uint32": "U32",
+             "uint8": "U8"}
     # Wider types first, so that all are aligned.
     order = sorted(tensors, key=lambda k: -tensors[k].dtype.itemsize)
     header, offset = {"__metadata__": metadata}, 0
