@@ -112,7 +112,7 @@ setup_file() {
 	expect "$status" 200
 	expect "$(field .openapi)" 3.1.0
 	expect "$(field '.paths | keys | join(" ")')" \
-		"/ /healthz /metrics /openapi.json /readyz /sample /v1/models /v1/models/{model} /v1/sessions /v1/sessions/import /v1/sessions/{id} /v1/sessions/{id}/export /v1/sessions/{id}/fork /v1/sessions/{id}/peek /v1/sessions/{id}/rewind /v1/sessions/{id}/snapshot /v1/sessions/{id}/snapshot/{name} /v1/streams/{id}"
+		"/ /healthz /metrics /openapi.json /readyz /sample /v1/captions /v1/detokenize /v1/models /v1/models/{model} /v1/sessions /v1/sessions/import /v1/sessions/{id} /v1/sessions/{id}/export /v1/sessions/{id}/fork /v1/sessions/{id}/peek /v1/sessions/{id}/rewind /v1/sessions/{id}/snapshot /v1/sessions/{id}/snapshot/{name} /v1/streams/{id} /v1/tokenize"
 	expect "$(field '.paths["/sample"].post.requestBody.content["application/json"].schema.properties.length | [.type, .minimum, .default] | map(tostring) | join(" ")')" \
 		"integer 0 200"
 	expect "$(field '.paths["/v1/sessions/{id}"] | keys | join(" ")')" "delete get"
