@@ -367,11 +367,21 @@ static void add_timing(const struct exchange *x, struct MHD_Response *r)
 	MHD_add_response_header(r, "Server-Timing", text);
 }
 
+/* The route has done it itself. */
+static bool is_encoded(const struct exchange *x)
+{
+	for (size_t i = 0; i < x->n_headers; i++)
+		if (!strcasecmp(x->headers[i].name,
+			    MHD_HTTP_HEADER_CONTENT_ENCODING))
+			return true;
+	return false;
+}
+
 /* What is long enough to be worth it, and of a kind that shrinks. */
 static void compress(struct exchange *x)
 {
-	if (x->streaming || x->answer_len < GZIP_LEAST || x->http10 ||
-		!strcmp(x->method, "HEAD") || !x->type ||
+	if (is_encoded(x) || x->streaming || x->answer_len < GZIP_LEAST ||
+		x->http10 || !strcmp(x->method, "HEAD") || !x->type ||
 		(strncmp(x->type, "application/json", 16) != 0 &&
 			strncmp(x->type, "text/", 5) != 0) ||
 		!gzip_accepted(exchange_header(x, "Accept-Encoding")))

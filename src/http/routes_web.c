@@ -4,38 +4,18 @@
  * their own, talk to this daemon, and nothing else.
  */
 #include "http/api_internal.h"
+#include "http/gzip.h"
 #include "http/reply.h"
 #include "http/web.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define POLICY                                                      \
 	"default-src 'none'; script-src 'self'; style-src 'self'; " \
 	"img-src 'self' data: blob:; connect-src 'self'; base-uri " \
 	"'none'; form-action 'none'; frame-ancestors 'none'"
-
-/* Whether a list such as `gzip;q=0.5, br` names this, and not at a weight of
- * zero. */
-static bool lists(const char *list, const char *name)
-{
-	size_t n = strlen(name);
-
-	for (; list && *list; list += strcspn(list, ",")) {
-		const char *end, *weight;
-
-		list += strspn(list, ", \t");
-		end = list + strcspn(list, ",");
-		if (strncasecmp(list, name, n) != 0 ||
-			!strchr(",; \t", list[n]))
-			continue;
-		weight = memchr(list, '=', (size_t)(end - list));
-		return !weight || strtod(weight + 1, NULL) > 0;
-	}
-	return false;
-}
 
 /* If-None-Match: weak comparison, as RFC 9110 wants it. */
 static bool has_it(const struct exchange *x, const char *tag)
@@ -62,7 +42,7 @@ static void reply_bytes(
  * is a newer one; mostly the answer is 304. */
 static void reply_file(struct exchange *x, const struct web_file *f)
 {
-	bool gzip = lists(exchange_header(x, "Accept-Encoding"), "gzip");
+	bool gzip = gzip_accepted(exchange_header(x, "Accept-Encoding"));
 	char tag[40];
 
 	snprintf(tag, sizeof(tag), "\"%s%s\"", f->tag, gzip ? "-gzip" : "");

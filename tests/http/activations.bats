@@ -99,7 +99,7 @@ near() {
 	post /v1/activations '{"text": "a", "series": "hh"}'
 	expect_error 400 series invalid_value 'each once'
 	post /v1/activations '{"text": "a~b"}'
-	expect_error 422 text unprocessable '~'
+	expect_error 422 text unknown_character '~'
 	post /v1/activations '{"text": "a~b", "unknown": "skip"}'
 	expect "$(field .total)" 2
 	post /v1/activations '{"text": "a", "from": 5}'

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -283,6 +283,33 @@ test("the overview shows what the daemon does", async () => {
 	await checkAccess(page);
 	await shoot(page, "overview");
 	await fine(page);
+});
+
+test("a key is asked for, and stays in its tab", async () => {
+	const keyed = new Daemon();
+	const keys = join(keyed.dir, "keys");
+
+	writeFileSync(keys, "alice sample key-of-alice-0123456789abcdef\n", { mode: 0o600 });
+	await keyed.start(0, "--auth.keys_file", keys);
+	try {
+		const page = await open(browser, keyed.url);
+
+		page.quiet = true;
+		await page.getByRole("dialog").waitFor();
+		await page.getByLabel("Key", { exact: true }).fill("key-of-alice-0123456789abcdef");
+		await click(page, "Use it");
+		await click(page, "Generate");
+		await ended(page);
+		assert.equal(await page.evaluate("JSON.stringify({...localStorage})").then((all) => all.includes("key-of-alice")), false);
+		// Another tab has none.
+		const other = await page.context().newPage();
+
+		await other.goto(keyed.url);
+		await other.getByRole("dialog").waitFor();
+		await fine(page);
+	} finally {
+		await keyed.remove();
+	}
 });
 
 test("on a phone, in the dark, and by the keyboard alone", async () => {
