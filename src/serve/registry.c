@@ -476,7 +476,7 @@ int registry_unload(struct registry *r, const char *name, struct error *err)
 		error_set_param(err, ERROR_NOT_FOUND, "model",
 			"model '%.*s' is not loaded", REGISTRY_NAME_MAX, name);
 	} else if (r->n > 1 && !strcmp(name, r->default_name)) {
-		error_set_param(err, ERROR_CONFLICT, "model",
+		error_set(err, ERROR_CONFLICT,
 			"model '%s' is models.default and others remain", name);
 	} else if (alias) {
 		error_set_param(err, ERROR_CONFLICT, "alias",

@@ -125,7 +125,8 @@ def order(item):
 
 
 def fill(path, model):
-    known = {"{id}": "play", "{name}": "act1", "{model}": model}
+    known = {"/web/{file}": "/web/main.js", "{id}": "play",
+             "{name}": "act1", "{model}": model}
     for name, value in known.items():
         path = path.replace(name, value)
     return path
