@@ -51,7 +51,7 @@ base_image() {
 		/etc/apt/sources.list.d/debian.sources 2>/dev/null)
 	rm -rf "$root"
 	debootstrap --variant=minbase bookworm "$root" \
-		"${mirror:-http://deb.debian.org/debian}" >"$deploy/debootstrap.log" ||
+		${mirror:+"$mirror"} >"$deploy/debootstrap.log" ||
 		{
 			tail "$deploy/debootstrap.log" >&2
 			return 1
