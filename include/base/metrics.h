@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,7 @@ struct metric {
 	struct metric_label labels[2]; /* every pair of values is a series */
 	const double *bounds; /* histograms: [n_bounds] ascending, borrowed */
 	size_t n_bounds;
+	bool sparse; /* series that are 0 are left out: of many few are not */
 };
 
 struct metrics;

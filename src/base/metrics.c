@@ -320,7 +320,7 @@ int metrics_render(const struct metrics *m, struct buf *out)
 		for (size_t s = 0; s < m->series[i]; s++) {
 			if (row->type == METRIC_HISTOGRAM)
 				rc |= put_histogram(m, i, s, out);
-			else
+			else if (!row->sparse || load(cell_at(m, i, s)) != 0)
 				rc |= put_sample(m, i, s, "", NULL,
 					load(cell_at(m, i, s)), out);
 		}

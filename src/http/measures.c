@@ -10,12 +10,18 @@ static const double seconds[] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
 	0.25, 0.5, 1, 2.5, 5, 10, 30, 60 };
 static const double token_seconds[] = { 0.00001, 0.000025, 0.00005, 0.0001,
 	0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25 };
+/* All that reply.c and the routes answer with; the last for any other. */
+#define STATUSES                                                           \
+	"200|201|202|204|206|301|302|303|304|400|401|403|404|405|406|408|" \
+	"409|410|411|412|413|414|415|416|417|422|426|429|431|499|500|501|" \
+	"502|503|504|505|507|other"
 #define BOUNDS .bounds = seconds, .n_bounds = sizeof(seconds) / sizeof(double)
 
 static const struct metric template[] = {
 	[MEASURE_REQUESTS] = { "unrolld_http_requests_total", METRIC_COUNTER,
-		"Requests answered or abandoned, by route and class of status",
-		{ { "route", "" }, { "status", "1xx|2xx|3xx|4xx|5xx" } } },
+		"Requests answered or abandoned, by route and status; 499: the "
+		"client left before there was one",
+		{ { "route", "" }, { "status", STATUSES } }, .sparse = true },
 	[MEASURE_REQUEST_SECONDS] = { "unrolld_http_request_duration_seconds",
 		METRIC_HISTOGRAM, "From request line to the end of the answer",
 		{ { "route", "" } }, BOUNDS },
@@ -179,30 +185,37 @@ int measures_open(struct api *a, struct error *err)
 	return 0;
 }
 
-static size_t route_index(const struct api *a, const char *route)
+/* Of a value among "a|b|c"; the last one's where it is none of them. */
+static size_t index_of(const char *p, const char *value)
 {
-	const char *p = a->measures->labels;
-	size_t len = strlen(route);
+	size_t len = strlen(value);
 
 	for (size_t i = 0;; i++) {
 		size_t n = strcspn(p, "|");
 
-		if (!p[n] || (n == len && !memcmp(p, route, n)))
+		if (!p[n] || (n == len && !memcmp(p, value, n)))
 			return i;
 		p += n + 1;
 	}
 }
 
+static size_t status_index(unsigned status)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", status ? status : 499);
+	return index_of(STATUSES, text);
+}
+
 void measures_exchange(struct api *a, const struct exchange *x)
 {
-	size_t route = route_index(a, exchange_route(x));
-	unsigned class = exchange_status(x) / 100;
+	size_t route = index_of(a->measures->labels, exchange_route(x));
 	struct metrics *m = a->metrics;
 
-	if (class < 1 || class > 5)
-		class = 4; /* the client left before there was a status */
 	metrics_add(m, MEASURE_REQUESTS,
-		metrics_series(m, MEASURE_REQUESTS, route, class - 1), 1);
+		metrics_series(m, MEASURE_REQUESTS, route,
+			status_index(exchange_status(x))),
+		1);
 	metrics_observe(m, MEASURE_REQUEST_SECONDS,
 		metrics_series(m, MEASURE_REQUEST_SECONDS, route, 0),
 		exchange_elapsed(x));

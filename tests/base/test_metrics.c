@@ -5,7 +5,7 @@
 #include <string.h>
 #include "test.h"
 
-enum { REQUESTS, SESSIONS, LATENCY, SIMPLE, N_ROWS };
+enum { REQUESTS, SESSIONS, LATENCY, SIMPLE, CODES, N_ROWS };
 
 static const double bounds[] = { 0.001, 0.01, 0.1 };
 static const struct metric rows[N_ROWS] = {
@@ -28,6 +28,11 @@ static const struct metric rows[N_ROWS] = {
 		.help = "Waiting",
 		.bounds = bounds,
 		.n_bounds = 1 },
+	[CODES] = { .name = "unrolld_codes_total",
+		.type = METRIC_COUNTER,
+		.help = "Codes",
+		.labels = { { "code", "200|404|500" } },
+		.sparse = true },
 };
 
 static void test_render(void **state)
@@ -39,6 +44,7 @@ static void test_render(void **state)
 	assert_int_equal(metrics_open(&m, rows, N_ROWS, NULL), 0);
 	metrics_add(m, REQUESTS, metrics_series(m, REQUESTS, 0, 1), 2);
 	metrics_add(m, REQUESTS, metrics_series(m, REQUESTS, 1, 0), 1.5);
+	metrics_add(m, CODES, 1, 3);
 	metrics_set(m, SESSIONS, 0, 7);
 	metrics_add(m, SESSIONS, 0, -8);
 	metrics_observe(m, LATENCY, 1, 0.001);
@@ -79,7 +85,10 @@ static void test_render(void **state)
 		"unrolld_wait_seconds_bucket{le=\"0.001\"} 0\n"
 		"unrolld_wait_seconds_bucket{le=\"+Inf\"} 0\n"
 		"unrolld_wait_seconds_sum 0\n"
-		"unrolld_wait_seconds_count 0\n");
+		"unrolld_wait_seconds_count 0\n"
+		"# HELP unrolld_codes_total Codes\n"
+		"# TYPE unrolld_codes_total counter\n"
+		"unrolld_codes_total{code=\"404\"} 3\n");
 	assert_true(metrics_value(m, LATENCY, 1) == 3);
 	assert_true(metrics_value(m, SESSIONS, 0) == -1);
 	buf_release(&out);

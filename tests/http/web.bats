@@ -87,7 +87,7 @@ setup_file() {
 	[[ "$head" == *"Content-Type: text/plain; version=0.0.4"* ]]
 	expect "$(metric unrolld_generated_tokens_total)" 25
 	expect "$(metric 'unrolld_generations_total{outcome="length"}')" 1
-	expect "$(metric 'unrolld_http_requests_total{route="/sample",status="2xx"}')" 1
+	expect "$(metric 'unrolld_http_requests_total{route="/sample",status="200"}')" 1
 	expect "$(metric unrolld_models)" 1
 	expect "$(metric unrolld_ready)" 1
 	if command -v promtool >/dev/null; then
