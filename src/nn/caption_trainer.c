@@ -344,12 +344,13 @@ static void gather_pictures(struct caption_trainer *t, unsigned member)
 	team_share(t->team, member, t->batch, 1, &at, &end);
 	for (; at < end; at++) {
 		size_t image = d->image[t->order[t->position + at]];
-		struct image fitted = { side, side,
-			(uint8_t *)d->pixels + image * side * side * 3 };
+		struct image fitted = { side, side, (uint8_t *)d->pixels };
 
-		if (d->pixels)
+		if (fitted.rgb) {
+			fitted.rgb += image * side * side * 3;
 			image_normalise(&fitted, &t->w->form,
 				t->images + at * side * side * 3);
+		}
 		for (size_t k = 0; d->features && k < features; k++)
 			t->v[at * features + k] =
 				(real)d->features[image * features + k];
