@@ -3,9 +3,13 @@
 
 load daemon
 
+# Long and slow enough to be met while it runs.
+long=100000 hidden=192
+[ "${VARIANT:-release}" = release ] || long=20000 hidden=48
+
 setup_file() {
-	make_model "$BATS_FILE_TMPDIR/models" one 1
-	make_model "$BATS_FILE_TMPDIR/models" two 2
+	make_model "$BATS_FILE_TMPDIR/models" one 1 "$hidden"
+	make_model "$BATS_FILE_TMPDIR/models" two 2 "$hidden"
 }
 
 # field FILTER: of the last answer, on one line.
@@ -126,10 +130,10 @@ says() {
 @test "running work ends on the model that it began with" {
 	start
 	put prod one
-	reference=$(post /sample '{"model": "one", "length": 20000, "seed": 7}'; field .text)
+	reference=$(post /sample "{\"model\": \"one\", \"length\": $long, \"seed\": 7}"; field .text)
 	curl -sSN --max-time 50 --limit-rate 100K "$url/sample" \
 		-H 'Content-Type: application/json' \
-		-d '{"model": "prod", "length": 20000, "seed": 7, "stream": true}' \
+		-d "{\"model\": \"prod\", \"length\": $long, \"seed\": 7, \"stream\": true}" \
 		>"$BATS_TEST_TMPDIR/stream" 3>&- &
 	reader=$!
 	wait_metric unrolld_generations_active 1
