@@ -96,9 +96,7 @@ setup() {
 }
 
 @test "a base model that is gone when its job begins is said" {
-	start
 	cp "$BATS_FILE_TMPDIR/models/tiny.safetensors" "$BATS_FILE_TMPDIR/models/gone.safetensors"
-	stop HUP
 	start
 	upload "$text"
 	rm "$BATS_FILE_TMPDIR/models/gone.safetensors"
