@@ -194,7 +194,7 @@ say() {
 }
 
 @test "64 sessions at once each say what they say alone" {
-	start
+	DAEMON_SECONDS=240 start
 	local i text
 	for i in {1..64}; do
 		post /v1/sessions "{\"id\": \"t$i\", \"model\": \"tiny\", \"seed\": $i}"
