@@ -1,7 +1,8 @@
-/* What the session*.c share: session.c holds and commits, session_manage.c
- * creates, lists and deletes, session_branch.c forks, rewinds and moves,
- * session_limits.c counts, session_model.c picks the model, and
- * session_belongings.c ties other rows to a session. */
+/* What the session*.c share: session.c opens and reads, session_hold.c keeps
+ * others off, session_commit.c writes, session_manage.c creates, lists and
+ * deletes, session_branch.c forks, rewinds and moves, session_limits.c counts,
+ * session_model.c picks the model, and session_belongings.c ties other rows to
+ * a session. */
 #ifndef SERVE_SESSION_PRIVATE_H
 #define SERVE_SESSION_PRIVATE_H
 
