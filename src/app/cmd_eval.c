@@ -4,6 +4,7 @@
 #include "app/command_line.h"
 #include "app/model_file.h"
 #include "app/text_measure.h"
+#include "app/text_rows.h"
 #include "base/options.h"
 #include "nn/checkpoint.h"
 #include "nn/model.h"
@@ -34,15 +35,7 @@ static const struct option rows[] = {
 		.letter = 'h' },
 	{ "json", OPTION_BOOL, AT(json), "no",
 		.help = "print one JSON object" },
-	{ "encoding", OPTION_STRING, AT(encoding), "utf-8",
-		.help = "charset of the text, or auto", .argument = "CHARSET" },
-	{ "encoding-errors", OPTION_ENUM, AT(encoding_errors), "strict",
-		.choices = "strict|replace|skip",
-		.help = "bytes that the charset doesn't have: an error, U+FFFD "
-			"or left out, and counted" },
-	{ "unknown", OPTION_ENUM, AT(unknown), "auto",
-		.choices = "error|skip|auto",
-		.help = "characters outside the model's vocabulary" },
+	TEXT_ROWS(AT),
 	{ "part", OPTION_ENUM, AT(part), "all", .choices = "all|tail|head",
 		.help = "of the text: all, the last --fraction, or what is "
 			"before it" },
@@ -55,9 +48,6 @@ static const struct option rows[] = {
 			"at a time" },
 	{ "threads", OPTION_UINT, AT(threads), "0", "0", "1024",
 		.help = "0: all cores; packed weights use one" },
-	{ "cache-dir", OPTION_STRING, AT(cache_dir), "/var/tmp",
-		.help = "where the tokens of a large text are mapped from",
-		.argument = "DIR" },
 };
 
 struct eval {

@@ -217,29 +217,14 @@ static const struct option rm_rows[] = { REMOTE_ROWS };
 
 /* --- the commands ----------------------------------------------------- */
 
-#define COMMAND(action, arguments, text)                                  \
-	static int files_##action(int argc, char **argv)                  \
-	{                                                                 \
-		struct values v;                                          \
-                                                                          \
-		return command_line_run(                                  \
-			&(struct command_line){ .name = "files " #action, \
-				.about = "usage: unrolld "                \
-					 "files " #action arguments       \
-					 " [OPTION...]\n\n" text "\n",    \
-				.rows = action##_rows,                    \
-				.n_rows = sizeof(action##_rows) /         \
-					  sizeof(action##_rows[0]),       \
-				.values = &v,                             \
-				.help = &v.remote.help,                   \
-				.check = action##_check,                  \
-				.run = run_##action },                    \
-			argc, argv);                                      \
-	}
-
-COMMAND(upload, " FILE...", "Uploads texts; - is standard input.")
-COMMAND(list, "", "Lists uploaded texts, the newest first.")
-COMMAND(rm, " ID...", "Deletes texts that no job uses.")
+REMOTE_COMMAND(static int files_upload, "files upload", " FILE...",
+	"Uploads texts; - is standard input.", upload_check, upload_rows,
+	run_upload)
+REMOTE_COMMAND(static int files_list, "files list", "",
+	"Lists uploaded texts, the newest first.", list_check, list_rows,
+	run_list)
+REMOTE_COMMAND(static int files_rm, "files rm", " ID...",
+	"Deletes texts that no job uses.", rm_check, rm_rows, run_rm)
 
 static const struct action actions[] = {
 	{ "upload", files_upload, "send texts to the daemon" },

@@ -163,35 +163,21 @@ static const struct option common_rows[] = { REMOTE_ROWS };
 
 /* --- the commands ----------------------------------------------------- */
 
-#define COMMAND(action, arguments, text, check_, table)                     \
-	static int jobs_##action##_command(int argc, char **argv)           \
-	{                                                                   \
-		struct values v;                                            \
-                                                                            \
-		return command_line_run(                                    \
-			&(struct command_line){ .name = "jobs " #action,    \
-				.about = "usage: unrolld "                  \
-					 "jobs " #action arguments          \
-					 " [OPTION...]\n\n" text "\n",      \
-				.rows = table,                              \
-				.n_rows = sizeof(table) / sizeof(table[0]), \
-				.values = &v,                               \
-				.help = &v.remote.help,                     \
-				.check = check_,                            \
-				.run = run_##action },                      \
-			argc, argv);                                        \
-	}
-
-COMMAND(list, "", "Lists jobs, the newest first.", list_check, list_rows)
-COMMAND(show, " ID...", "Describes jobs.", some_check, common_rows)
-COMMAND(watch, " ID",
+REMOTE_COMMAND(static int jobs_list_command, "jobs list", "",
+	"Lists jobs, the newest first.", list_check, list_rows, run_list)
+REMOTE_COMMAND(static int jobs_show_command, "jobs show", " ID...",
+	"Describes jobs.", some_check, common_rows, run_show)
+REMOTE_COMMAND(static int jobs_watch_command, "jobs watch", " ID",
 	"Shows what a job tells of itself, until it is over. The exit code is "
 	"0 when it\nsucceeds.",
-	one_check, common_rows)
-COMMAND(cancel, " ID...", "Ends jobs.", some_check, common_rows)
-COMMAND(pause, " ID...", "Stops jobs; nothing of them is lost.", some_check,
-	common_rows)
-COMMAND(resume, " ID...", "Goes on with paused jobs.", some_check, common_rows)
+	one_check, common_rows, run_watch)
+REMOTE_COMMAND(static int jobs_cancel_command, "jobs cancel", " ID...",
+	"Ends jobs.", some_check, common_rows, run_cancel)
+REMOTE_COMMAND(static int jobs_pause_command, "jobs pause", " ID...",
+	"Stops jobs; nothing of them is lost.", some_check, common_rows,
+	run_pause)
+REMOTE_COMMAND(static int jobs_resume_command, "jobs resume", " ID...",
+	"Goes on with paused jobs.", some_check, common_rows, run_resume)
 
 static const struct action actions[] = {
 	{ "create", jobs_create_command, "train a model on a text" },

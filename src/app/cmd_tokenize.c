@@ -3,6 +3,7 @@
 
 #include "app/command_line.h"
 #include "app/model_file.h"
+#include "app/text_rows.h"
 #include "base/file.h"
 #include "serve/tokenize.h"
 #include "text/corpus.h"
@@ -34,19 +35,7 @@ static const struct option rows[] = {
 		.help = "a token a line, its id and its text as JSON" },
 	{ "json", OPTION_BOOL, AT(json), "no",
 		.help = "print one JSON object of the counts, without tokens" },
-	{ "encoding", OPTION_STRING, AT(encoding), "utf-8",
-		.help = "charset of the text, or auto", .argument = "CHARSET" },
-	{ "encoding-errors", OPTION_ENUM, AT(encoding_errors), "strict",
-		.choices = "strict|replace|skip",
-		.help = "bytes that the charset doesn't have: an error, U+FFFD "
-			"or left out, and counted" },
-	{ "unknown", OPTION_ENUM, AT(unknown), "auto",
-		.choices = "error|skip|auto",
-		.help = "what is outside the vocabulary: auto is <unk> where "
-			"the vocabulary has one, else error" },
-	{ "cache-dir", OPTION_STRING, AT(cache_dir), "/var/tmp",
-		.help = "where the tokens of a large text are mapped from",
-		.argument = "DIR" },
+	TEXT_ROWS(AT),
 };
 
 static int print_token(

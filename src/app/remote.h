@@ -3,6 +3,7 @@
 #ifndef APP_REMOTE_H
 #define APP_REMOTE_H
 
+#include "app/command_line.h"
 #include "app/http_client.h"
 #include "base/options.h"
 
@@ -26,6 +27,27 @@ struct remote_values {
 			.help = "the daemon's; else $UNROLLD_URL, "          \
 				"else " REMOTE_URL,                          \
 			.argument = "URL"                                    \
+	}
+
+/* Define DECLARED, "static int jobs_list", of (argc, argv): an action of a
+ * command, whose values begin with remote_values in the file's own `struct
+ * values`. */
+#define REMOTE_COMMAND(DECLARED, COMMAND, ARGUMENTS, TEXT, CHECK, ROWS, RUN) \
+	DECLARED(int argc, char **argv)                                      \
+	{                                                                    \
+		struct values v;                                             \
+                                                                             \
+		return command_line_run(                                     \
+			&(struct command_line){ .name = COMMAND,             \
+				.about = "usage: unrolld " COMMAND ARGUMENTS \
+					 " [OPTION...]\n\n" TEXT "\n",       \
+				.rows = ROWS,                                \
+				.n_rows = sizeof(ROWS) / sizeof(ROWS[0]),    \
+				.values = &v,                                \
+				.help = &v.remote.help,                      \
+				.check = CHECK,                              \
+				.run = RUN },                                \
+			argc, argv);                                         \
 	}
 
 int remote_open(struct http_client **c, const struct remote_values *v,

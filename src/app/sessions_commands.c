@@ -430,34 +430,23 @@ static const struct option import_rows[] = {
 
 /* --- the commands ----------------------------------------------------- */
 
-#define COMMAND(action, arguments, text, check_, table)                      \
-	int sessions_##action(int argc, char **argv)                         \
-	{                                                                    \
-		struct values v;                                             \
-                                                                             \
-		return command_line_run(                                     \
-			&(struct command_line){ .name = "sessions " #action, \
-				.about = "usage: unrolld "                   \
-					 "sessions " #action arguments       \
-					 " [OPTION...]\n\n" text "\n",       \
-				.rows = table,                               \
-				.n_rows = sizeof(table) / sizeof(table[0]),  \
-				.values = &v,                                \
-				.help = &v.remote.help,                      \
-				.check = check_,                             \
-				.run = run_##action },                       \
-			argc, argv);                                         \
-	}
-
-COMMAND(list, "", "Lists sessions by id.", no_check, list_rows)
-COMMAND(show, " ID", "Describes a session.", one_check, show_rows)
-COMMAND(fork, " ID", "Makes children that go on from a session's state.",
-	one_check, fork_rows)
-COMMAND(export, " ID", "Writes a session to a file.", one_check, export_rows)
-COMMAND(import, " FILE", "Makes a session of an exported file.", import_check,
-	import_rows)
-COMMAND(rm, " ID...", "Deletes sessions and all that belongs to them.",
-	some_check, show_rows)
-COMMAND(snapshot, " ID [NAME]", "Keeps a session's state under a name.",
-	snapshot_check, snapshot_rows)
-COMMAND(rewind, " ID", "Takes a session back.", rewind_check, rewind_rows)
+REMOTE_COMMAND(int sessions_list, "sessions list", "", "Lists sessions by id.",
+	no_check, list_rows, run_list)
+REMOTE_COMMAND(int sessions_show, "sessions show", " ID",
+	"Describes a session.", one_check, show_rows, run_show)
+REMOTE_COMMAND(int sessions_fork, "sessions fork", " ID",
+	"Makes children that go on from a session's state.", one_check,
+	fork_rows, run_fork)
+REMOTE_COMMAND(int sessions_export, "sessions export", " ID",
+	"Writes a session to a file.", one_check, export_rows, run_export)
+REMOTE_COMMAND(int sessions_import, "sessions import", " FILE",
+	"Makes a session of an exported file.", import_check, import_rows,
+	run_import)
+REMOTE_COMMAND(int sessions_rm, "sessions rm", " ID...",
+	"Deletes sessions and all that belongs to them.", some_check, show_rows,
+	run_rm)
+REMOTE_COMMAND(int sessions_snapshot, "sessions snapshot", " ID [NAME]",
+	"Keeps a session's state under a name.", snapshot_check, snapshot_rows,
+	run_snapshot)
+REMOTE_COMMAND(int sessions_rewind, "sessions rewind", " ID",
+	"Takes a session back.", rewind_check, rewind_rows, run_rewind)

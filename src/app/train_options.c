@@ -1,5 +1,6 @@
 #include "app/train_options.h"
 
+#include "app/text_rows.h"
 #include "base/buf.h"
 #include "nn/optimizer.h"
 
@@ -58,21 +59,7 @@ static const struct option rows[] = {
 		.help = "jieba: words to add, lines of \"word [frequency] "
 			"[tag]\"",
 		.argument = "FILE" },
-	{ "encoding", OPTION_STRING, AT(encoding), "utf-8",
-		.help = "charset of the text, as iconv names it; auto: by its "
-			"byte-order mark, else UTF-8 if valid, else GB18030",
-		.argument = "CHARSET" },
-	{ "encoding-errors", OPTION_ENUM, AT(encoding_errors), "strict",
-		.choices = "strict|replace|skip",
-		.help = "bytes that the charset doesn't have: an error, U+FFFD "
-			"or left out, and counted" },
-	{ "unknown", OPTION_ENUM, AT(unknown), "auto",
-		.choices = "error|skip|auto",
-		.help = "what is outside the vocabulary: auto is <unk> where "
-			"the vocabulary has one, else error" },
-	{ "cache-dir", OPTION_STRING, AT(cache_dir), "/var/tmp",
-		.help = "where the tokens of a large text are mapped from",
-		.argument = "DIR" },
+	TEXT_ROWS(AT),
 	{ "validation-fraction", OPTION_DOUBLE, AT(validation_fraction), "0.1",
 		"0", "0.9", .help = "share of the text that is held out" },
 	{ "validation-split", OPTION_ENUM, AT(validation_split), "tail",
