@@ -32,7 +32,8 @@ function beam(answer) {
 }
 
 export async function captions(main) {
-	const models = (await get("v1/models")).data.filter(isCaptioner);
+	const all = (await get("v1/models")).data;
+	const models = all.filter(isCaptioner);
 	const model = el("select", {}, ...models.map((m) => el("option", {}, m.id)));
 	const params = parameters(settings);
 	const status = el("p", { role: "status" });
@@ -79,5 +80,7 @@ export async function captions(main) {
 			el("section.panel", { "aria-label": "Parameters" },
 				models.length > 1 ? el("div.fields", {}, el("label.wide", {}, "Captioner", model)) : null,
 				params.node, el("div.row", {}, again)))));
+	if (!models.length && all.some((m) => m.kind))
+		status.textContent = NONE;
 	return () => url && URL.revokeObjectURL(url);
 }

@@ -5,6 +5,7 @@ import { features, holding, rank, read, saturation } from "./activations.js";
 import { pause, stream, textModels } from "./api.js";
 import { chart } from "./charts.js";
 import { button, el, notice, percent, tell, visible } from "./dom.js";
+import { pointing } from "./textview.js";
 
 const STEPS = 10;
 const SHOWN = 12;
@@ -262,11 +263,8 @@ export async function cells(main, query) {
 	const writer = button("Write on", tell(write));
 	const stop = button("Stop", () => writing && writing.abort(), { disabled: true });
 
-	heat.addEventListener("mouseover", (event) => {
-		const i = event.target.closest("[data-t]")?.dataset.t;
-
-		if (i === undefined)
-			return;
+	pointing(heat, false, (span) => {
+		const i = Number(span.dataset.t);
 		const told = (one || all).series;
 		const values = one ? Object.entries(told).map(([name, row]) => `${name} ${row[i].toFixed(2)}`).join(", ") : "";
 

@@ -149,6 +149,7 @@ export async function one(main, id) {
 	const plot = curve();
 	const texts = samples();
 	const log = el("ol.log", {});
+	const warnings = el("div", { "aria-live": "polite" });
 	const end = el("div", {});
 	const ask = (verb) => tell(async () => show(await post(job(id, `/${verb}`), {})));
 	const verbs = { pause: button("Pause", ask("pause")), resume: button("Resume", ask("resume")), cancel: button("Cancel", ask("cancel")) };
@@ -172,7 +173,9 @@ export async function one(main, id) {
 	}
 
 	function take({ message, level, data }) {
-		log.append(el(`li${level === "info" ? "" : ".bad"}`, {}, message));
+		log.append(el("li", {}, message));
+		if (level === "warn")
+			warnings.append(el("p.bad", {}, message));
 		if (!data)
 			return;
 		plot.add(data);
@@ -185,7 +188,7 @@ export async function one(main, id) {
 
 	main.append(el("p", {}, el("a", { href: "#/training" }, "All training")), el("h1.mono", {}, id),
 		el("p.quiet", {}, `${info.from === "model" ? `From ${info.model}` : "From random weights"}, on ${file ? `${file.filename} (${file.encoding})` : "a file that is gone"}.`),
-		state, bar, el("div.row", {}, ...Object.values(verbs)),
+		state, bar, warnings, el("div.row", {}, ...Object.values(verbs)),
 		el("div.pair", {}, plot.node, el("section", { "aria-label": "Samples" }, el("h2", {}, "As it learns"), texts.node)),
 		end,
 		el("details", {}, el("summary", {}, "What it told"), log));

@@ -123,8 +123,12 @@ export async function play(main, query) {
 			status.textContent = `${body.n} choices, ${answer.usage.completion_tokens} tokens, seed ${body.seed}.`;
 			history.replaceState(null, "", link());
 		} catch (error) {
-			if (error.name !== "AbortError")
+			if (error.name !== "AbortError") {
+				drawn.replaceChildren();
+				view.node.hidden = false;
+				status.textContent = "";
 				throw error;
+			}
 			status.textContent = "Stopped.";
 		} finally {
 			running = null;

@@ -125,6 +125,7 @@ export function jobs(list) {
 }
 
 async function begin(main) {
+	main.append(el("h1", {}, "Training"));
 	const [models, files] = await Promise.all([textModels(), get("v1/files?limit=50")]);
 	const base = el("select", {}, ...models.map((m) => el("option", { value: m.id }, m.id)),
 		el("option", { value: SCRATCH }, "none: random weights"));
@@ -160,7 +161,7 @@ async function begin(main) {
 	base.value = models.find((m) => m.id === "shakespeare")?.id ?? models[0]?.id ?? SCRATCH;
 	base.dispatchEvent(new Event("change"));
 	start.disabled = true;
-	main.append(el("h1", {}, "Training"),
+	main.append(
 		el("form", { onsubmit: tell(go) }, el("div.split", {},
 			el("div", {}, el("h2", {}, "Text"), text.node),
 			el("section.panel", { "aria-label": "Settings" },

@@ -227,6 +227,11 @@ test("sessions: a tree, snapshots, rewinds, export and import", async () => {
 	await click(page, "Continue");
 	await ended(page);
 	assert.equal((await daemon.get(`/v1/sessions/${id}`)).position, 31);
+	// What this browser wrote can be gone back in by a click.
+	await page.goto(`${daemon.url}/#/sessions/${id}`);
+	await page.locator(".text [data-t]").nth(9).click();
+	await click(page, "Rewind to before it");
+	await until("the rewind", async () => (await daemon.get(`/v1/sessions/${id}`)).position === 6 + 9);
 	await fine(page);
 });
 

@@ -72,6 +72,17 @@ test("cells: a heat map, cells that follow a feature or hold through a span, gat
 	});
 	await click(page, "Cells that hold through the selection");
 	await until("cells that hold", async () => await page.locator(".cell-list button[aria-pressed=true]").count() === 1);
+	// The same by the keyboard: a span is selected token by token.
+	await heat.focus();
+	await page.keyboard.press("Home");
+	await page.keyboard.press("Shift+ArrowRight");
+	await page.keyboard.press("Shift+ArrowRight");
+	assert.equal(await page.evaluate("getSelection().toString()"), text.slice(0, 3));
+	await page.getByText(`“${text[2]}”:`).waitFor();
+	const held = await page.locator(".cell-list").textContent();
+
+	await click(page, "Cells that hold through the selection");
+	await until("others that hold", async () => await page.locator(".cell-list").textContent() !== held);
 	await page.locator("figure canvas").first().waitFor();
 	assert.match(await page.locator("figure p").textContent(), /forget gate: shut \d+%, open \d+%/);
 	await check(page);
