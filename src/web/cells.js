@@ -238,8 +238,9 @@ export async function cells(main, query) {
 		await look(true);
 	}
 
+	// Cells are ranked by all of a text: not while it grows.
 	function update() {
-		for (const b of [reading, writer])
+		for (const b of [reading, writer, by, hold])
 			b.disabled = writing !== null;
 		stop.disabled = writing === null;
 	}
@@ -261,6 +262,7 @@ export async function cells(main, query) {
 
 	const reading = button("Read it", tell(() => look()), { class: "main" });
 	const writer = button("Write on", tell(write));
+	const hold = button("Cells that hold through the selection", tell(async () => all && brushed()));
 	const stop = button("Stop", () => writing && writing.abort(), { disabled: true });
 
 	pointing(heat, false, (span) => {
@@ -285,7 +287,7 @@ export async function cells(main, query) {
 		el("div.row", {}, el("label", {}, "Model ", model), el("label", {}, "Layer ", layer), reading,
 			el("label", {}, "Tokens ", length), writer, stop),
 		status,
-		el("div.row", {}, el("label", {}, "Cells that follow ", by), button("Cells that hold through the selection", tell(async () => all && brushed())),
+		el("div.row", {}, el("label", {}, "Cells that follow ", by), hold,
 			el("label", {}, "Cell ", number), button("Show it", tell(async () => all && choose(all.cells.indexOf(Number(number.value))))),
 			el("label", {}, "Of it ", what)),
 		list, heat, details, plot);
