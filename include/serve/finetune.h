@@ -73,7 +73,10 @@ struct finetune_event {
 	uint64_t step;
 	double train_loss, valid_loss, learning_rate;
 	bool metrics;	 /* of a step, not only a message */
-	bool checkpoint; /* … at which a checkpoint was made */
+	bool checkpoint; /* … at which a checkpoint was made, and what its
+			  * weights write, as UTF-8; NULL: no memory */
+	const char *sample;
+	size_t sample_len;
 };
 
 struct finetune_request {

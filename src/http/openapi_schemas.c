@@ -155,6 +155,7 @@ static const struct property {
 	{ "JobMetrics", "train_loss", "number|null" },
 	{ "JobMetrics", "valid_loss", "number|null" },
 	{ "JobMetrics", "learning_rate", "number" },
+	{ "JobMetrics", "sample?", "string" },
 
 	{ "JobEvent", "object", "=fine_tuning.job.event" },
 	{ "JobEvent", "id", "string" },

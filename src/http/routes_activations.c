@@ -85,10 +85,10 @@ static const struct field fields[] = {
 	[A_UNKNOWN] = { .name = "unknown",
 		.type = FIELD_CHOICE,
 		MEMBER(unknown),
-		.choices = "error|skip",
-		.help = "What to do with characters that the model does not "
-			"know",
-		.preset = "\"error\"" },
+		.choices = "error|skip|auto",
+		.help = "What to do with what the vocabulary lacks of the "
+			"text; auto is its <unk> where it has one, else error",
+		.preset = "\"auto\"" },
 };
 #define N_FIELDS (sizeof(fields) / sizeof(fields[0]))
 
@@ -254,7 +254,9 @@ static void read_text(
 
 static void work(struct call *c)
 {
-	struct activations_body b = { .series = "h", .limit = DEFAULT_LIMIT };
+	struct activations_body b = {
+		.series = "h", .limit = DEFAULT_LIMIT, .unknown = UNKNOWN_AUTO
+	};
 	uint64_t given;
 	json_t *json;
 

@@ -14,6 +14,7 @@
 #define TELL_S 5.0     /* … or so often, where it is slow … */
 #define TELL_MIN_S 2.0 /* … and seldomer where it is fast */
 #define MESSAGE 512
+#define MAX_SAMPLE (64u << 10)
 #define DIVERGED 10.0 /* times the loss of chance */
 
 static char *path_in(const char *dir, const char *name)
@@ -83,7 +84,8 @@ void finetune_tell(const struct finetune *f, enum finetune_level level,
 	emit(f, &e);
 }
 
-static void tell_step(struct finetune *f, double valid, bool checkpoint)
+static void tell_step(
+	struct finetune *f, double valid, const struct buf *sample)
 {
 	const struct finetune_report *r = &f->report;
 	struct finetune_event e = { .step = r->step,
@@ -91,19 +93,33 @@ static void tell_step(struct finetune *f, double valid, bool checkpoint)
 		.valid_loss = valid,
 		.learning_rate = r->learning_rate,
 		.metrics = true,
-		.checkpoint = checkpoint };
+		.checkpoint = sample != NULL,
+		.sample = sample ? sample->data : NULL,
+		.sample_len = sample ? sample->len : 0 };
 	char message[MESSAGE], held[64] = "";
 
 	if (!isnan(valid))
 		snprintf(held, sizeof(held), ", validation loss=%.4f", valid);
 	snprintf(message, sizeof(message), "%s %llu/%llu: training loss=%.4f%s",
-		checkpoint ? "Checkpoint at step" : "Step",
+		sample ? "Checkpoint at step" : "Step",
 		(unsigned long long)r->step, (unsigned long long)r->last_step,
 		r->loss, held);
 	e.message = message;
 	f->told = r->step;
 	f->told_at = r->seconds;
 	emit(f, &e);
+}
+
+/* With a text that the weights write; where memory is short, with none. */
+static void tell_checkpoint(struct finetune *f, double valid)
+{
+	struct buf sample;
+
+	buf_init(&sample, MAX_SAMPLE);
+	if (finetune_sample(f, &sample, NULL) < 0)
+		buf_release(&sample);
+	tell_step(f, valid, &sample);
+	buf_release(&sample);
 }
 
 static bool holds_out(const struct finetune *f)
@@ -231,7 +247,7 @@ static int train(struct finetune *f, struct error *err)
 		return 0;
 	}
 	if (tells(f))
-		tell_step(f, (double)NAN, false);
+		tell_step(f, (double)NAN, NULL);
 	if (r->seconds - f->saved_at > SAVE_S)
 		return finetune_state_save(f, err);
 	return 0;
@@ -264,7 +280,7 @@ static int check(struct finetune *f, struct error *err)
 	f->checked = f->report.step;
 	if (keep_best(f, nats, err) < 0 || finetune_state_save(f, err) < 0)
 		return -1;
-	tell_step(f, nats, true);
+	tell_checkpoint(f, nats);
 	f->phase = f->report.step < f->report.last_step ? FINETUNE_TRAINING
 							: FINETUNE_AFTER;
 	return 0;

@@ -4,6 +4,7 @@
 
 #include "serve/finetune.h"
 
+#include "base/buf.h"
 #include "nn/checkpoint.h"
 #include "nn/trainer.h"
 #include "text/corpus.h"
@@ -44,6 +45,11 @@ int finetune_state_save(struct finetune *f, struct error *err);
 /* 1: restored; 0: there is none. */
 int finetune_state_restore(struct finetune *f, struct error *err);
 int finetune_best_save(struct finetune *f, struct error *err);
+
+/* finetune_sample.c: a text that the weights write as they are, the same draws
+ * each time, appended to out. */
+int finetune_sample(
+	const struct finetune *f, struct buf *out, struct error *err);
 
 void finetune_tell(const struct finetune *f, enum finetune_level level,
 	const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -85,6 +85,9 @@ static json_t *metrics_of(const struct finetune_event *e)
 	set_real(data, "train_loss", e->train_loss);
 	set_real(data, "valid_loss", e->valid_loss);
 	set_real(data, "learning_rate", e->learning_rate);
+	if (e->sample)
+		json_object_set_new(
+			data, "sample", json_stringn(e->sample, e->sample_len));
 	return data;
 }
 

@@ -16,12 +16,14 @@ function decode(data) {
 }
 
 // {tokens, cells, hidden, layers, cell, top, series: {h: Float32Array of
-// [cells][tokens], ...}}: a cell's values lie side by side.
+// [cells][tokens], ...}}: a cell's values lie side by side. Where it begins with
+// options.from, the tokens and top of those before it are not there, and their
+// values are 0.
 export async function read(options, hidden, told = () => {}) {
 	const n = options.cells ? options.cells.length : hidden;
 	const limit = Math.max(1, Math.min(TOKENS, Math.floor(VALUES / (n * options.series.length))));
 	let all = null;
-	let from = 0;
+	let from = options.from || 0;
 
 	do {
 		const page = await post("v1/activations", { ...options, from, limit });

@@ -59,11 +59,16 @@ const json = (body) => ({
 });
 
 export const get = async (path) => (await request("GET", path)).json();
-export const post = async (path, body) => (await request("POST", path, json(body))).json();
+export const post = async (path, body, signal) => (await request("POST", path, { ...json(body), signal })).json();
+export const put = async (path, body) => (await request("PUT", path, json(body))).json();
 export const remove = async (path) => (await request("DELETE", path)).json();
 export const session = (id, rest = "") => `v1/sessions/${encodeURIComponent(id)}${rest}`;
 
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+// Captioners are models, too, but write no text of their own.
+export const isCaptioner = (m) => m.kind === "captioner";
+export const textModels = async () => (await get("v1/models")).data.filter((m) => !isCaptioner(m));
+
+export const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 // Frames of an event stream, from a Response: {id, data}, data being JSON or
 // "[DONE]".
@@ -96,12 +101,12 @@ async function* frames(response) {
 	}
 }
 
-async function untilReady(seconds) {
+async function untilReady(seconds, signal) {
 	for (let i = 0; i < 2 * seconds; i++) {
 		try {
-			return await request("GET", "readyz");
+			return await request("GET", "readyz", { signal });
 		} catch (error) {
-			if (error.status && error.status !== 503)
+			if (error.name === "AbortError" || (error.status && error.status !== 503))
 				throw error;
 		}
 		await pause(500);
@@ -110,10 +115,9 @@ async function untilReady(seconds) {
 }
 
 // One stream to its end: take(frame) gets each frame; when the connection is
-// lost, lost() is told and the stream resumed where it was.
-export async function stream(body, signal, take, lost) {
-	let response = await request("POST", "sample", { ...json({ ...body, stream: true }), signal });
-	const id = response.headers.get("X-Stream-Id");
+// lost, lost() is told, and again(last) gives the Response that has what came
+// after the frame of that id, or after none.
+async function follow(response, again, signal, take, lost) {
 	let last = null;
 
 	for (;;) {
@@ -131,25 +135,47 @@ export async function stream(body, signal, take, lost) {
 			if (error.name === "AbortError" || error instanceof ApiError)
 				throw error;
 		}
-		if (!id)
-			throw new ApiError("The connection was lost", 0, "unreachable");
 		lost();
-		await untilReady(60);
-		response = await request("GET",
-			`v1/streams/${id}${last === null ? "" : `?from=${last}`}`, { signal });
+		await untilReady(60, signal);
+		response = await again(last);
 	}
 }
 
-// Prometheus's text as {name: sum over its series}.
+// A generation, from its first token to its last.
+export async function stream(body, signal, take, lost) {
+	const response = await request("POST", "sample", { ...json({ ...body, stream: true }), signal });
+	const id = response.headers.get("X-Stream-Id");
+
+	await follow(response, (last) => {
+		if (!id)
+			throw new ApiError("The connection was lost", 0, "unreachable");
+		return request("GET", `v1/streams/${id}${last === null ? "" : `?from=${last}`}`, { signal });
+	}, signal, take, lost);
+}
+
+export const job = (id, rest = "") => `v1/fine_tuning/jobs/${encodeURIComponent(id)}${rest}`;
+
+// What a job tells of itself, from its first event until it is over.
+export async function jobEvents(id, signal, take, lost) {
+	const open = (last) => request("GET",
+		job(id, `/events?stream=true${last === null ? "" : `&after=event-${last}`}`), { signal });
+
+	await follow(await open(null), open, signal, take, lost);
+}
+
+// Prometheus's text as {name: sum over its series, 'name{label="…"}': value}.
 export async function metrics() {
 	const text = await (await request("GET", "metrics")).text();
 	const sums = {};
 
 	for (const line of text.split("\n")) {
-		const match = /^([a-z_]+)(?:\{[^}]*\})? ([^ ]+)/.exec(line);
+		const match = /^([a-z_]+)(\{.*\})? ([^ ]+)$/.exec(line);
 
-		if (match)
-			sums[match[1]] = (sums[match[1]] || 0) + Number(match[2]);
+		if (!match)
+			continue;
+		sums[match[1]] = (sums[match[1]] || 0) + Number(match[3]);
+		if (match[2])
+			sums[match[1] + match[2]] = Number(match[3]);
 	}
 	return sums;
 }

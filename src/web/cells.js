@@ -2,13 +2,16 @@
 // Recurrent Networks"): a text, each token coloured by a cell's activation.
 
 import { features, holding, rank, read, saturation } from "./activations.js";
-import { get } from "./api.js";
+import { pause, stream, textModels } from "./api.js";
 import { chart } from "./charts.js";
-import { button, el, percent, tell, visible } from "./dom.js";
+import { button, el, notice, percent, tell, visible } from "./dom.js";
+import { pointing } from "./textview.js";
 
 const STEPS = 10;
 const SHOWN = 12;
 const GATE_TOKENS = 1000; // of which saturation is told
+const LIVE_MS = 60; // between two looks at a text that grows
+const REDONE = 16; // tokens at its end that more text may cut in another way
 const names = { h: "h, the hidden state", c: "c, the memory", i: "input gate", f: "forget gate", g: "cell gate", o: "output gate",
 	r: "reset gate", z: "update gate", n: "new gate" };
 const series = { lstm: "hcifgo", gru: "hrzn", rnn: "h" };
@@ -31,7 +34,7 @@ function shade(value, most) {
 }
 
 export async function cells(main, query) {
-	const models = (await get("v1/models")).data;
+	const models = await textModels();
 	const model = el("select", {}, ...models.map((m) => el("option", { value: m.id }, m.id)));
 	const layer = el("select", {});
 	const text = el("textarea", { rows: 6 });
@@ -43,47 +46,65 @@ export async function cells(main, query) {
 	const details = el("p", { "aria-live": "polite" });
 	const plot = el("div", {});
 	const number = el("input", { type: "number", min: 0, step: 1, value: 0 });
+	const length = el("input", { type: "number", min: 1, step: 1, value: 300 });
 	let graph = null;
 	let all = null; // h of all cells
 	let one = null; // all series of the chosen cell
 	let asked = null;
 	let spans = [];
+	let writing = null;
+	let wanted = null; // the cell that is shown, or null: the first that is offered
 
 	const chosen = () => models.find((m) => m.id === model.value);
 
 	function layers() {
 		layer.replaceChildren(...Array.from({ length: chosen().layers }, (_, i) => el("option", { value: i }, String(i))));
 		layer.value = String(chosen().layers - 1);
+		wanted = null;
 	}
 
-	// Spans are made once for a text; another cell only changes their class.
-	function draw() {
+	// Spans are made once for a text; another cell only changes their class. Of
+	// a text that has grown those before `from` stay.
+	function draw(from = 0) {
 		const begun = performance.now();
-		const lines = [el("div")];
+		const fresh = document.createDocumentFragment();
+		let line = null;
 
-		spans = all.tokens.map((token, i) => {
+		for (const span of spans.splice(from))
+			span.remove();
+		while (heat.lastChild && !heat.lastChild.hasChildNodes())
+			heat.lastChild.remove();
+		if (!from)
+			heat.replaceChildren();
+		else if (!all.tokens[from - 1].endsWith("\n"))
+			line = spans[from - 1].parentElement;
+		for (let i = from; i < all.tokens.length; i++) {
 			const span = document.createElement("span");
 
 			span.dataset.t = i;
-			span.textContent = token;
-			lines.at(-1).append(span);
-			if (token.endsWith("\n"))
-				lines.push(el("div"));
-			return span;
-		});
-		colour();
-		heat.replaceChildren(...lines);
+			span.textContent = all.tokens[i];
+			if (!line)
+				fresh.append(line = el("div"));
+			line.append(span);
+			spans.push(span);
+			if (all.tokens[i].endsWith("\n"))
+				line = null;
+		}
+		colour(from);
+		heat.append(fresh);
 		heat.getBoundingClientRect();
 		heat.dataset.ms = (performance.now() - begun).toFixed(1);
 	}
 
-	function colour() {
+	function colour(from = 0) {
 		const name = what.value || "h";
 		const row = one ? one.series[name] : all.series.h.subarray(0, all.tokens.length);
-		const most = name === "c" ? Math.max(1e-6, ...row.map(Math.abs)) : 1;
+		const most = name === "c" ? row.reduce((m, v) => Math.max(m, Math.abs(v)), 1e-6) : 1;
 		const gate = "iforz".includes(name);
 
-		spans.forEach((span, i) => {
+		// What c is measured by may have changed: that is all of the text.
+		spans.slice(name === "c" ? 0 : from).forEach((span) => {
+			const i = Number(span.dataset.t);
 			const end = all.tokens[i].endsWith("\n") ? "end " : "";
 
 			// A gate lies between 0 and 1: half open is white.
@@ -96,10 +117,15 @@ export async function cells(main, query) {
 
 		if (cell === undefined)
 			throw new Error(`There is no cell ${j}: the layer has ${all.hidden}`);
-		one = await read({ ...asked, cells: [cell], series: series[all.cell] }, 1);
+		wanted = j;
+		// Else what grows the text reads it.
+		if (!writing)
+			one = await read({ ...asked, cells: [cell], series: series[all.cell] }, 1);
 		number.value = cell;
 		for (const b of list.querySelectorAll("button"))
 			b.setAttribute("aria-pressed", String(b.dataset.cell === String(cell)));
+		if (writing)
+			return;
 		colour();
 		status.textContent = `Cell ${cell} of layer ${all.layer}.`;
 	}
@@ -111,11 +137,11 @@ export async function cells(main, query) {
 			list.append(el("span.quiet", {}, "None does."));
 	}
 
-	async function rankBy() {
+	async function rankBy(keep = false) {
 		const ranked = rank(all.series.h, all.cells.length, features[by.value](all.tokens));
 
 		offer(ranked);
-		await choose(ranked[0].j);
+		await choose(keep && wanted !== null ? wanted : ranked[0].j);
 	}
 
 	function brushed() {
@@ -156,28 +182,98 @@ export async function cells(main, query) {
 		graph.show(rows.sort((a, b) => a[0] - b[0]), [...letters].map(mean));
 	}
 
-	async function look() {
+	// What the chosen cell does in what the text has become, token by token.
+	async function grow(now) {
+		const from = one.cells[0] === all.cells[wanted] ? Math.max(0, all.tokens.length - REDONE) : 0;
+
+		asked = { ...asked, text: now };
+		const told = await read({ ...asked, cells: [all.cells[wanted]], series: series[all.cell], top: 5, from }, 1);
+
+		for (const [name, values] of Object.entries(told.series))
+			values.set(one.series[name].subarray(0, from));
+		one = told;
+		all.tokens = [...all.tokens.slice(0, from), ...told.tokens];
+		all.top = [...all.top.slice(0, from), ...told.top];
+		const end = heat.scrollHeight - heat.scrollTop - heat.clientHeight < 40;
+
+		draw(from);
+		if (end)
+			heat.scrollTop = heat.scrollHeight;
+	}
+
+	// The model goes on with the text, and its cells are shown meanwhile.
+	async function write() {
+		const body = { model: model.value, prompt: text.value, length: Number(length.value), temperature: 0.8 };
+		let now = text.value;
+		let over = false;
+		let fault = null;
+
+		await look(true);
+		writing = new AbortController();
+		update();
+		const work = stream(body, writing.signal, (frame) => { now += frame.text; },
+			() => notice("The connection was lost. Waiting for the daemon, to go on where it stopped …"))
+			.catch((error) => { fault = error.name === "AbortError" ? null : error; })
+			.finally(() => { over = true; });
+
+		try {
+			while (!over || now !== asked.text) {
+				await pause(LIVE_MS);
+				if (now === asked.text)
+					continue;
+				await grow(now);
+				if (!over)
+					status.textContent = `Writing… ${all.tokens.length} tokens. Cell ${all.cells[wanted]} of layer ${all.layer}.`;
+			}
+		} finally {
+			writing.abort();
+			await work;
+			writing = null;
+			update();
+		}
+		if (fault)
+			throw fault;
+		notice("");
+		text.value = now;
+		await look(true);
+	}
+
+	// Cells are ranked by all of a text: not while it grows.
+	function update() {
+		for (const b of [reading, writer, by, hold])
+			b.disabled = writing !== null;
+		stop.disabled = writing === null;
+	}
+
+	async function look(keep = false) {
 		asked = { model: model.value, text: text.value, layer: Number(layer.value) };
 		one = null;
 		status.textContent = "Reading…";
 		all = await read({ ...asked, series: "h", top: 5 }, chosen().hidden, (n, of) => { status.textContent = `Read ${n} of ${of} tokens…`; });
+		const shown = what.value;
+
 		what.replaceChildren(...[...series[all.cell]].map((s) => el("option", { value: s }, names[s])));
+		if (keep && shown)
+			what.value = shown;
 		draw();
-		await rankBy();
+		await rankBy(keep);
 		await showGates();
 	}
 
-	heat.addEventListener("mouseover", (event) => {
-		const i = event.target.closest("[data-t]")?.dataset.t;
+	const reading = button("Read it", tell(() => look()), { class: "main" });
+	const writer = button("Write on", tell(write));
+	const hold = button("Cells that hold through the selection", tell(async () => all && brushed()));
+	const stop = button("Stop", () => writing && writing.abort(), { disabled: true });
 
-		if (i === undefined)
-			return;
+	pointing(heat, false, (span) => {
+		const i = Number(span.dataset.t);
 		const told = (one || all).series;
 		const values = one ? Object.entries(told).map(([name, row]) => `${name} ${row[i].toFixed(2)}`).join(", ") : "";
 
 		details.textContent = `“${visible(all.tokens[i])}”: ${values}. Next: ${all.top[i].map((t) => `${visible(t.text)} ${percent(t.logprob)}`).join(", ")}`;
 	});
 	model.addEventListener("change", layers);
+	layer.addEventListener("change", () => { wanted = null; });
 	by.addEventListener("change", tell(async () => all && rankBy()));
 	what.addEventListener("change", () => all && colour());
 	model.value = query.get("model") || models.find((m) => m.id === "shakespeare")?.id || models[0]?.id || "";
@@ -188,11 +284,17 @@ export async function cells(main, query) {
 	main.append(el("h1", {}, "Cells"),
 		el("p.quiet", {}, "A layer's cells while the model reads a text: blue is negative or shut, red positive or open."),
 		el("label", {}, "Text to read", text),
-		el("div.row", {}, el("label", {}, "Model ", model), el("label", {}, "Layer ", layer), button("Read it", tell(look), { class: "main" })),
+		el("div.row", {}, el("label", {}, "Model ", model), el("label", {}, "Layer ", layer), reading,
+			el("label", {}, "Tokens ", length), writer, stop),
 		status,
-		el("div.row", {}, el("label", {}, "Cells that follow ", by), button("Cells that hold through the selection", tell(async () => all && brushed())),
+		el("div.row", {}, el("label", {}, "Cells that follow ", by), hold,
 			el("label", {}, "Cell ", number), button("Show it", tell(async () => all && choose(all.cells.indexOf(Number(number.value))))),
 			el("label", {}, "Of it ", what)),
 		list, heat, details, plot);
-	return () => graph && graph.close();
+	if (query.has("text"))
+		await look();
+	return () => {
+		writing?.abort();
+		graph?.close();
+	};
 }

@@ -36,6 +36,14 @@ export function short(n) {
 
 export const bytes = (n) => `${short(n)}B`;
 
+export function duration(seconds) {
+	const s = Math.max(0, Math.round(seconds));
+
+	if (s < 60)
+		return `${s} s`;
+	return s < 3600 ? `${Math.floor(s / 60)} min ${s % 60} s` : `${Math.floor(s / 3600)} h ${Math.round(s % 3600 / 60)} min`;
+}
+
 export function ago(seconds) {
 	const s = Math.max(0, Math.round(Date.now() / 1000 - seconds));
 
@@ -76,6 +84,47 @@ export const tell = (act) => async (...args) => {
 		notice(error.message);
 	}
 };
+
+// Asks act() again and again, until it says that it is enough or the function
+// that is returned is called. What goes wrong is shown until it is mended.
+export function every(ms, act) {
+	let timer = null;
+	let closed = false;
+	let faulty = false;
+
+	async function tick() {
+		try {
+			if (!document.hidden && await act())
+				return;
+			if (faulty)
+				notice("");
+			faulty = false;
+		} catch (error) {
+			// With a key, which the dialog asks for, the page begins anew.
+			if (closed || error.status === 401)
+				return;
+			notice(error.message);
+			faulty = true;
+		}
+		if (!closed)
+			timer = setTimeout(tick, ms);
+	}
+
+	tick();
+	return () => {
+		closed = true;
+		clearTimeout(timer);
+	};
+}
+
+export const choice = (names, props = {}) => el("select", props, ...names.map((n) => el("option", {}, n)));
+
+// A table's head and rows of cells, each a text or an element.
+export function table(label, head, rows) {
+	return el("div.scroll", { tabindex: 0, role: "region", "aria-label": label }, el("table", {},
+		el("thead", {}, el("tr", {}, ...head.map((h) => el("th", { scope: "col" }, h)))),
+		el("tbody", {}, ...rows.map((cells) => el("tr", {}, ...cells.map((c) => el("td", {}, c)))))));
+}
 
 export function download(name, blob) {
 	const url = URL.createObjectURL(blob);

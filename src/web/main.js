@@ -1,18 +1,23 @@
 // The frame: which page is shown, by what follows '#/', and the key's dialog.
 
 import { key } from "./api.js";
+import { captions } from "./captions.js";
 import { cells } from "./cells.js";
 import { el, notice } from "./dom.js";
 import { overview } from "./overview.js";
 import { play } from "./play.js";
 import { sessions } from "./sessions.js";
+import { training } from "./training.js";
 
-// name: [label, show(main, parameters, rest of the path)], which may return
-// what to do when the page is left.
+// name: [label, show(place, parameters, rest of the path)], which may return
+// what to do when the page is left. One that is left while it still asks for
+// what it shows has a place that nobody sees.
 const pages = {
 	play: ["Playground", play],
 	sessions: ["Sessions", sessions],
+	training: ["Training", training],
 	cells: ["Cells", cells],
+	captions: ["Captions", captions],
 	overview: ["Overview", overview],
 };
 
@@ -23,14 +28,14 @@ async function show() {
 	const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
 	const [name, ...rest] = path.split("/");
 	const page = pages[name] ? name : "play";
-	const main = document.getElementById("main");
+	const place = el("div");
 	const mine = ++serial;
 
 	if (leave)
 		leave();
 	leave = null;
 	notice("");
-	main.replaceChildren();
+	document.getElementById("main").replaceChildren(place);
 	document.title = `${pages[page][0]} · unrolld`;
 	for (const link of document.querySelectorAll("#nav a")) {
 		if (link.dataset.page === page)
@@ -39,7 +44,7 @@ async function show() {
 			link.removeAttribute("aria-current");
 	}
 	try {
-		const left = await pages[page][1](main, new URLSearchParams(query || ""),
+		const left = await pages[page][1](place, new URLSearchParams(query || ""),
 			rest.map(decodeURIComponent));
 
 		if (mine === serial)

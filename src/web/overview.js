@@ -1,14 +1,19 @@
-// What the daemon does now: its metrics as live charts, and its models.
+// What the daemon does now: its metrics as live charts, its jobs and its models.
 
-import { get, metrics } from "./api.js";
+import { ApiError, get, metrics } from "./api.js";
 import { chart } from "./charts.js";
-import { bytes, el, notice, short } from "./dom.js";
+import { bytes, el, every, short, table } from "./dom.js";
+import { jobs } from "./training.js";
 
 const EVERY_MS = 1000;
 const KEPT = 300;
+const LISTS = 5; // looks, of which one also asks for jobs and models
 
 const rate = (name) => (now, before, seconds) => ((now[name] || 0) - (before[name] || 0)) / seconds;
 const value = (name) => (now) => now[name] || 0;
+const loss = (kind) => (now) => now[`unrolld_job_loss{kind="${kind}"}`] || null;
+const state = (name) => value(`unrolld_jobs{state="${name}"}`);
+const nats = (v) => v ? v.toFixed(3) : "–";
 
 // A chart each: its series, and how what they are now is written.
 const rows = [
@@ -27,6 +32,15 @@ const rows = [
 	{ title: "Memory", write: bytes, series: [
 		["resident", value("unrolld_resident_memory_bytes")],
 		["of it sessions", value("unrolld_sessions_resident_bytes")]] },
+	{ title: "Jobs", write: short, series: [
+		["running", state("running")],
+		["queued", state("queued")],
+		["paused", state("paused")]] },
+	{ title: "Tokens trained on, a second", write: short, series: [
+		["all jobs", value("unrolld_job_tokens_per_second")]] },
+	{ title: "Loss of the job that began last, nats a token", write: nats, zero: false, series: [
+		["training", loss("train")],
+		["held out", loss("validation")]] },
 ];
 
 // Outlives the page's visits.
@@ -49,27 +63,37 @@ async function look() {
 	at = time;
 }
 
-function training(m) {
-	const t = m.training || {};
-	const loss = t.validation?.nats_per_token;
+function models(list) {
+	const head = ["Model", "Cell", "Layers", "Hidden", "Vocabulary", "Weights", "State", "Held-out loss", "Parent", "System fingerprint"];
 
-	return [typeof loss === "number" ? loss.toFixed(4) : "", t.parent || ""];
+	return table("Models", head, list.map((m) => {
+		const about = m.training || {};
+		// Of a fine-tuned one, on what its job held out.
+		const nats = about.validation?.nats_per_token ?? about.losses?.after;
+
+		return [m.id, m.cell, m.layers, m.hidden, `${m.vocab} (${m.tokenizer})`, bytes(m.bytes), bytes(m.state_bytes),
+			typeof nats === "number" ? nats.toFixed(4) : "", about.parent, m.system_fingerprint].map((x) => String(x ?? ""));
+	}));
 }
 
-function models(list) {
-	const head = ["Model", "Cell", "Layers", "Hidden", "Vocabulary", "Weights", "State", "Loss (nats)", "Parent", "System fingerprint"];
+// Of who may not train, or where no jobs can be, the rest is shown.
+async function recent() {
+	try {
+		const list = (await get("v1/fine_tuning/jobs?limit=10")).data;
 
-	return el("div.scroll", { tabindex: 0, role: "region", "aria-label": "Models" }, el("table", {},
-		el("thead", {}, el("tr", {}, ...head.map((h) => el("th", { scope: "col" }, h)))),
-		el("tbody", {}, ...list.map((m) => el("tr", {},
-			...[m.id, m.cell, m.layers, m.hidden, `${m.vocab} (${m.tokenizer})`, bytes(m.bytes), bytes(m.state_bytes),
-				...training(m), m.system_fingerprint].map((x) => el("td", {}, String(x))))))));
+		return list.length ? jobs(list) : el("p.quiet", {}, "There are none yet. ", el("a", { href: "#/training" }, "Train one"));
+	} catch (error) {
+		if (!(error instanceof ApiError) || ![403, 503].includes(error.status))
+			throw error;
+		return el("p.quiet", {}, error.message);
+	}
 }
 
 export async function overview(main) {
-	const charts = rows.map((row) => chart(row.title, { labels: ["time", ...row.series.map(([name]) => name)] }));
-	const state = el("p", { role: "status" });
-	let timer = null;
+	const charts = rows.map((row) => chart(row.title, { labels: ["time", ...row.series.map(([name]) => name)], includeZero: row.zero !== false }));
+	const said = el("p", { role: "status" });
+	const tables = { jobs: el("div", {}), models: el("div", {}) };
+	let ticks = 0;
 	let closed = false;
 
 	function draw() {
@@ -80,31 +104,28 @@ export async function overview(main) {
 		});
 	}
 
-	async function tick() {
-		try {
-			if (!document.hidden) {
-				await look();
-				if (closed)
-					return;
-				draw();
-			}
-			state.textContent = before?.unrolld_ready ? "The daemon is ready." : "The daemon is not ready.";
-			notice("");
-		} catch (error) {
-			notice(error.message);
-			// The dialog asks for a key; with one the page begins anew.
-			closed ||= error.status === 401;
-		}
-		if (!closed)
-			timer = setTimeout(tick, EVERY_MS);
+	async function lists() {
+		const [all, begun] = await Promise.all([get("v1/models"), recent()]);
+
+		tables.models.replaceChildren(models(all.data));
+		tables.jobs.replaceChildren(begun);
 	}
 
-	main.append(el("h1", {}, "Overview"), state, el("div.charts", {}, ...charts.map((c) => c.node)),
-		el("h2", {}, "Models"), models((await get("v1/models")).data));
-	tick();
+	main.append(el("h1", {}, "Overview"), said, el("div.charts", {}, ...charts.map((c) => c.node)),
+		el("h2", {}, "Jobs"), tables.jobs, el("h2", {}, "Models"), tables.models);
+	const stop = every(EVERY_MS, async () => {
+		await look();
+		if (ticks++ % LISTS === 0)
+			await lists();
+		if (closed)
+			return;
+		draw();
+		said.textContent = before?.unrolld_ready ? "The daemon is ready." : "The daemon is not ready.";
+	});
+
 	return () => {
 		closed = true;
-		clearTimeout(timer);
+		stop();
 		for (const c of charts)
 			c.close();
 	};

@@ -1,31 +1,32 @@
 // The playground. Each text is a session: that is what lets one go on from
 // another token at any place, or go back.
 
-import { address, get, key, post, session, stream } from "./api.js";
+import { address, get, key, pause, post, session, stream, textModels } from "./api.js";
+import { draw, wire } from "./choices.js";
 import { button, el, notice, percent, tell, visible } from "./dom.js";
-import { parameters } from "./parameters.js";
+import { parameters, sampling } from "./parameters.js";
 import { alternatives, collector, legend, textView } from "./textview.js";
 import * as timeline from "./timeline.js";
-
-const TOP = 8;
 
 const newSeed = () => String(crypto.getRandomValues(new BigUint64Array(1))[0] >> 1n);
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 function curl(body) {
+	const [path, wanted] = wire(body);
 	const auth = key.get() ? " -H \"Authorization: Bearer $UNROLLD_API_KEY\"" : "";
 
-	return `curl -sS ${address("sample")} -H 'Content-Type: application/json'${auth} \\\n  -d ${quoted(JSON.stringify(body))}`;
+	return `curl -sS ${address(path)} -H 'Content-Type: application/json'${auth} \\\n  -d ${quoted(JSON.stringify(wanted))}`;
 }
 
 export async function play(main, query) {
-	const models = (await get("v1/models")).data;
-	const params = parameters(query);
+	const models = await textModels();
+	const params = parameters(sampling, query);
 	const model = el("select", {}, el("option", { value: "" }, "the default"), ...models.map((m) => el("option", { value: m.id }, m.id)));
 	const prompt = el("textarea", { rows: 3 });
 	const add = el("textarea", { rows: 1 });
 	const status = el("p.quiet", { role: "status" });
 	const details = el("div", { "aria-live": "polite" });
+	const drawn = el("div", {});
 	const copied = el("textarea.mono", { rows: 3, readonly: true, "aria-label": "Copied text", hidden: true });
 	let t = null;
 	let last = null; // the body that gives this text again, or null
@@ -36,6 +37,7 @@ export async function play(main, query) {
 	const go = button("Continue", tell(() => run(add.value)));
 	const stop = button("Stop", () => running && running.abort());
 	const keep = button("Keep as a session", tell(keepIt));
+	const look = button("Look at its cells", () => { location.hash = `#/cells?${new URLSearchParams({ model: t.model, text: timeline.whole(t) })}`; });
 	const clip = [button("Copy link", () => copy(String(link()))),
 		button("Copy as curl", () => copy(curl(last)))];
 
@@ -46,7 +48,8 @@ export async function play(main, query) {
 		generate.disabled = running !== null;
 		go.disabled = running !== null || !t;
 		stop.disabled = running === null;
-		keep.disabled = running !== null || !t;
+		for (const b of [keep, look])
+			b.disabled = running !== null || !t;
 		for (const b of clip)
 			b.disabled = !last;
 	}
@@ -84,9 +87,14 @@ export async function play(main, query) {
 	}
 
 	async function begin() {
-		const body = params.body();
+		const { n = 1, best_of = 0, ...body } = params.body();
 		const seed = body.seed || newSeed();
 
+		drawn.replaceChildren();
+		if (n > 1 || best_of > 1) {
+			await several({ model: model.value || undefined, prompt: prompt.value, ...body, n, ...(best_of > 1 && { best_of }), seed });
+			return;
+		}
 		t = await timeline.create({ ...(model.value && { model: model.value }), seed });
 		model.value = t.model;
 		view.show(t);
@@ -97,9 +105,57 @@ export async function play(main, query) {
 			history.replaceState(null, "", link());
 	}
 
-	// One request on the session, its prompt being `text`.
+	// Several texts, of which one may go on as a session.
+	async function several(body) {
+		t = null;
+		view.node.hidden = true;
+		details.replaceChildren();
+		last = body;
+		running = new AbortController();
+		update();
+		status.textContent = "Generating…";
+		try {
+			const answer = await draw(drawn, body, params.get("logprobs"), running.signal,
+				() => notice("The connection was lost. Waiting for the daemon, to go on where it stopped …"),
+				tell((text) => goOn(body, text)));
+
+			notice("");
+			status.textContent = `${body.n} choices, ${answer.usage.completion_tokens} tokens, seed ${body.seed}.`;
+			history.replaceState(null, "", link());
+		} catch (error) {
+			if (error.name !== "AbortError") {
+				drawn.replaceChildren();
+				view.node.hidden = false;
+				status.textContent = "";
+				throw error;
+			}
+			status.textContent = "Stopped.";
+		} finally {
+			running = null;
+			update();
+		}
+	}
+
+	async function goOn(body, text) {
+		if (running)
+			return;
+		t = await timeline.create({ ...(model.value && { model: model.value }), seed: body.seed });
+		model.value = t.model;
+		t.requests.push({ at: 0, end: 0, prompt: body.prompt + text, unknown: "skip", tokens: [] });
+		await timeline.refeed(t, t, 0, 0);
+		timeline.save(t);
+		last = null;
+		drawn.replaceChildren();
+		view.node.hidden = false;
+		view.show(t);
+		status.textContent = `Session ${t.id} at ${t.position}.`;
+		update();
+	}
+
+	// One request on the session, its prompt being `text`, which is shown as it
+	// is: it need not come back.
 	async function run(text) {
-		const { seed, ...body } = params.body();
+		const { seed, n, best_of, echo, ...body } = params.body();
 		const request = { at: t.position, end: t.position, prompt: text, unknown: body.unknown, tokens: [] };
 		const r = t.requests.length;
 		const take = collector();
@@ -116,11 +172,12 @@ export async function play(main, query) {
 		add.value = "";
 		running = new AbortController();
 		update();
+		view.node.hidden = false;
 		t.requests.push(request);
 		view.begin(text);
 		status.textContent = "Generating…";
 		try {
-			await stream({ session: t.id, prompt: text, ...body, logprobs: TOP, expected_position: t.position },
+			await stream({ session: t.id, prompt: text, ...body, logprobs: params.get("logprobs"), expected_position: t.position },
 				running.signal, (frame) => {
 					const tokens = take(frame);
 
@@ -165,7 +222,7 @@ export async function play(main, query) {
 		let info = await get(session(t.id));
 
 		for (let i = 0; info.busy && i < 50; i++) {
-			await new Promise((done) => setTimeout(done, 100));
+			await pause(100);
 			info = await get(session(t.id));
 		}
 		if (info.position === t.requests[r].at && !t.requests[r].tokens.length) {
@@ -211,11 +268,11 @@ export async function play(main, query) {
 				el("label", {}, "Prompt", prompt),
 				el("div.row", {}, generate, stop, el("label", {}, "Model ", model)),
 				status,
-				view.node,
+				view.node, drawn,
 				legend(),
 				el("section", { "aria-label": "Token" }, details),
 				el("label", {}, "Text to add (may be empty)", add),
-				el("div.row", {}, go, keep, ...clip),
+				el("div.row", {}, go, keep, look, ...clip),
 				copied),
 			el("section.panel", { "aria-label": "Parameters" }, params.node)));
 	if (query.get("session")) {

@@ -18,21 +18,28 @@ export function legend() {
 		...["50% and more", "20%", "5%", "1%", "less"].map((label, i) => el(`span.p${i}`, {}, label)));
 }
 
-// choose(r, i, pinned): token i of request r is pointed at, or clicked.
-export function textView(label, choose) {
-	const node = el("div.text.panel", { tabindex: 0, role: "group", "aria-label": label });
+// Calls choose(span) for the [data-t] of the node that is pointed at: by mouse
+// or touch or, with the node focused, the arrow keys, with Shift selecting as
+// well. Where a click pins, hovering is of no account until Escape.
+export function pointing(node, pins, choose) {
 	let at = null;
 	let pinned = false;
 
 	function point(span, pin) {
-		if (at)
-			at.classList.remove("at");
+		at?.classList.remove("at");
 		at = span;
-		pinned = pin;
-		if (!span)
-			return;
+		pinned = pin && pins;
 		span.classList.add("at");
-		choose(...span.dataset.t.split(".").map(Number), pin);
+		choose(span);
+	}
+
+	function select(span, extend) {
+		const selection = getSelection();
+
+		if (extend && node.contains(selection.anchorNode))
+			selection.extend(span.firstChild, span.firstChild.length);
+		else
+			selection.collapse(span.firstChild, 0);
 	}
 
 	node.addEventListener("mouseover", (event) => {
@@ -58,8 +65,21 @@ export function textView(label, choose) {
 			return;
 		event.preventDefault();
 		point(all[to], true);
+		select(all[to], event.shiftKey);
 		all[to].scrollIntoView({ block: "nearest" });
 	});
+	return {
+		reset() {
+			at = null;
+			pinned = false;
+		},
+	};
+}
+
+// choose(r, i): token i of request r is pointed at, or clicked.
+export function textView(label, choose) {
+	const node = el("div.text.panel", { tabindex: 0, role: "group", "aria-label": label });
+	const pointer = pointing(node, true, (span) => choose(...span.dataset.t.split(".").map(Number)));
 
 	// Lines are blocks, so that another token lays out only its own.
 	let line = null;
@@ -101,8 +121,7 @@ export function textView(label, choose) {
 	return {
 		node,
 		show(t) {
-			at = null;
-			pinned = false;
+			pointer.reset();
 			line = null;
 			waiting = [];
 			node.replaceChildren();

@@ -76,6 +76,8 @@ export function textBefore(t, r, i) {
 		+ t.requests[r].prompt + generated(t.requests[r], i);
 }
 
+export const whole = (t) => t.requests.map((q) => q.prompt + generated(q)).join("");
+
 async function canReturn(t, at) {
 	t.info = await get(session(t.id));
 	return t.info.boundaries.includes(at);

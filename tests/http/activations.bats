@@ -113,3 +113,16 @@ near() {
 	post /v1/activations '{"text": "'"${big:1}"'", "series": "hcifgo", "limit": 20000}'
 	expect_error 400 limit invalid_value 'at most 4194304'
 }
+
+@test "words that a vocabulary lacks are read as its <unk>" {
+	"${loose[@]}" "$exe" train "$BATS_FILE_TMPDIR/models/text" \
+		-o "$BATS_TEST_TMPDIR/words.safetensors" --tokenizer word \
+		--max-vocab 12 --hidden 16 --layers 1 --batch 4 --seq-length 8 \
+		--max-steps 5 --threads 1 >"$BATS_TEST_TMPDIR/train.log" 2>&1
+	start --models.dir "$BATS_TEST_TMPDIR/words.safetensors"
+	post /v1/activations '{"text": "the quick zebra"}'
+	expect "$status" 200
+	expect "$(field '.tokens[-1]')" '<unk>'
+	post /v1/activations '{"text": "the quick zebra", "unknown": "error"}'
+	expect "$status" 422
+}

@@ -82,6 +82,7 @@ setup() {
 	request GET "/v1/fine_tuning/jobs/$job/checkpoints"
 	expect "$(field '[.data[].step_number] | map(tostring) | join(" ")')" "40 30 20 10"
 	expect "$(field '.data[0].metrics.valid_loss > 0')" true
+	expect "$(field '[.data[].metrics.sample | length > 50] | all')" true
 	# A browser that comes back is sent what it missed.
 	n=$(wc -l <"$BATS_TEST_TMPDIR/streamed")
 	curl -sSN --max-time 10 -H "Last-Event-ID: $((n - 1))" \

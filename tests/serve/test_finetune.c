@@ -12,7 +12,7 @@ static char home[] = "/tmp/unrolld-finetune-XXXXXX";
 static char model[128], text[128];
 
 struct listener {
-	unsigned messages, metrics, checkpoints;
+	unsigned messages, metrics, checkpoints, samples;
 	double last_valid;
 };
 
@@ -26,6 +26,7 @@ static void hear(void *arg, const struct finetune_event *e)
 	l->checkpoints += e->checkpoint;
 	if (e->checkpoint)
 		l->last_valid = e->valid_loss;
+	l->samples += e->sample_len > 0;
 }
 
 static atomic_bool stop;
@@ -105,6 +106,7 @@ static uint64_t whole(struct finetune_report *r)
 	made = finish(begin(dir, &l), r);
 
 	assert_int_equal(l.checkpoints, 4);
+	assert_int_equal(l.samples, 4);
 	assert_true(l.messages >= 2 && l.metrics >= 4);
 	return made;
 }

@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Daemon, artefacts, launch, open, shoot, until } from "./world.mjs";
+import { HTML, artefacts, check, click, drop, fine, launch, notice, open, set, shoot, status, tab, unless, until } from "./page.mjs";
+import { Daemon } from "./world.mjs";
 
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const HTML = "<img src=x onerror=alert(1)><script>alert(2)</script>\n";
 const daemon = new Daemon();
 let browser;
 
@@ -21,34 +19,8 @@ after(async () => {
 	await daemon.remove();
 });
 
-const status = (page) => page.locator("main p[role=status]");
 const generated = async (page) => (await page.locator(".text [data-t]").allTextContents()).join("");
-const click = (page, name) => page.getByRole("button", { name, exact: true }).click();
-const set = (page, name, value) => page.locator(`[name=${name}]`).fill(value);
-
-// Gives up as soon as the page says that something went wrong.
-const unless = (page, what, of, seconds = 60) => until(what, async () => {
-	const fault = await page.locator("#notice").textContent();
-
-	if (fault && !fault.includes("connection was lost"))
-		throw new Error(fault);
-	return of(await status(page).textContent());
-}, seconds);
 const ended = (page) => unless(page, "the end of a text", (said) => / tokens\/s, .* seed /.test(said));
-
-// Scripts of ours are let past the policy; the page's own still aren't.
-async function checkAccess(page) {
-	const result = await page.evaluate(`(() => { const module = undefined; ${axe}; })(); axe.run()`);
-	const bad = result.violations.filter((v) => ["serious", "critical"].includes(v.impact));
-
-	assert.deepEqual(bad.map((v) => [v.id, v.nodes.map((n) => n.html)]), []);
-}
-
-async function fine(page) {
-	assert.deepEqual([...new Set(page.faults)], []);
-	assert.equal(await page.locator("main img, main script").count(), 0);
-	await page.context().close();
-}
 
 test("a text streams in, and its link and its curl give it again", async () => {
 	const page = await open(browser, daemon.url);
@@ -64,7 +36,7 @@ test("a text streams in, and its link and its curl give it again", async () => {
 	await page.locator(".text [data-t]").nth(3).click();
 	await page.locator(".choices button").first().waitFor();
 	await shoot(page, "playground");
-	await checkAccess(page);
+	await check(page);
 	await click(page, "Copy as curl");
 	const curl = await page.locator("textarea[readonly]").inputValue();
 	const body = JSON.parse(/-d '(.*)'$/s.exec(curl)[1]);
@@ -88,8 +60,8 @@ test("from a token one goes on with another, in a fork, or goes back", async () 
 	const text = await generated(page);
 	const parent = /session (\S+) at/.exec(await status(page).textContent())[1];
 
-	// Two tabs at once: this one knows nothing of the other's doings.
-	const other = await open(browser, `${daemon.url}/#/play?seed=8&length=60`);
+	// Two tabs at once: neither disturbs the other.
+	const other = await tab(page, `${daemon.url}/#/play?seed=8&length=60`);
 
 	await click(other, "Generate");
 	await page.locator(".text [data-t]").nth(20).click();
@@ -121,6 +93,50 @@ test("from a token one goes on with another, in a fork, or goes back", async () 
 	assert.equal(await generated(page), text);
 	await ended(other);
 	await fine(other);
+	await fine(page);
+});
+
+test("several choices, the best of more, and what else a request may say", async () => {
+	const page = await open(browser, `${daemon.url}/#/play?seed=11&length=50&n=3&top_k=20`);
+	const texts = () => page.locator(".choices-grid .text").evaluateAll((all) => all.map((t) =>
+		[...t.querySelectorAll("[data-t]")].map((s) => s.textContent).join("")));
+	const drawn = () => unless(page, "the choices", (said) => /^\d+ choices, /.test(said));
+	const curl = async () => {
+		await click(page, "Copy as curl");
+		const [, path, body] = /127\.0\.0\.1:\d+(\S+) .*-d '(.*)'$/s.exec(await page.locator("textarea[readonly]").inputValue());
+
+		return (await daemon.post(path, JSON.parse(body))).choices.map((c) => c.text);
+	};
+
+	await click(page, "Generate");
+	await drawn();
+	const three = await texts();
+
+	assert.equal(new Set(three).size, 3);
+	assert.deepEqual(await curl(), three);
+	await shoot(page, "choices");
+	await check(page);
+	// The rest of what /sample takes goes along.
+	await page.locator("summary").click();
+	await page.locator("[name=priority]").selectOption("bulk");
+	await page.locator("[name=echo]").check();
+	await set(page, "deadline_ms", 60000);
+	await set(page, "n", 2);
+	await set(page, "best_of", 4);
+	await click(page, "Generate");
+	await drawn();
+	const best = await texts();
+
+	assert.deepEqual(await curl(), best.map((text) => `ROMEO:\n${text}`));
+	await page.getByRole("button", { name: "Go on with this one, choice 2" }).click();
+	await unless(page, "a session", (said) => said.startsWith("Session "));
+	await click(page, "Continue");
+	await ended(page);
+	const [, id, position] = /session (\S+) at (\d+)/.exec(await status(page).textContent());
+
+	assert.equal((await page.locator(".text").first().textContent()).startsWith(`ROMEO:\n${best[1]}`), true);
+	assert.equal(Number(position), 7 + 50 + 50);
+	assert.equal((await daemon.get(`/v1/sessions/${id}`)).position, 107);
 	await fine(page);
 });
 
@@ -156,7 +172,7 @@ test("a daemon that is restarted in the midst of a stream goes on with it", asyn
 	await click(page, "Generate");
 	await until("the first tokens", async () => await page.locator(".text [data-t]").count() > 20);
 	await daemon.stop("SIGKILL");
-	await until("the message", async () => (await page.locator("#notice").textContent()).includes("connection was lost"));
+	await until("the message", async () => (await notice(page)).includes("connection was lost"));
 	await daemon.start(daemon.port);
 	await ended(page);
 	assert.equal(await page.locator("#notice").isHidden(), true);
@@ -186,7 +202,7 @@ test("sessions: a tree, snapshots, rewinds, export and import", async () => {
 
 	await page.locator("ul.tree ul a", { hasText: /^play-2$/ }).waitFor();
 	await shoot(page, "sessions");
-	await checkAccess(page);
+	await check(page);
 	await page.locator("a", { hasText: /^play$/ }).click();
 	await page.getByLabel("Name ").fill("before");
 	await click(page, "Take a snapshot");
@@ -194,22 +210,14 @@ test("sessions: a tree, snapshots, rewinds, export and import", async () => {
 	await daemon.post("/sample", { session: "play", length: 30 });
 	await page.getByRole("button", { name: "Rewind to before" }).click();
 	await until("the rewind", async () => (await daemon.get("/v1/sessions/play")).position === 6);
-	await checkAccess(page);
+	await check(page);
 
 	const [saved] = await Promise.all([page.waitForEvent("download"), click(page, "Export")]);
 	const blob = readFileSync(await saved.path());
 
 	await click(page, "Delete");
 	await until("its end", async () => (await fetch(`${daemon.url}/v1/sessions/play`)).status === 404);
-	// Dropped as a hand would drop it.
-	const drop = await page.evaluateHandle((bytes) => {
-		const data = new DataTransfer();
-
-		data.items.add(new File([new Uint8Array(bytes)], "play.session"));
-		return data;
-	}, [...blob]);
-
-	await page.locator(".drop").dispatchEvent("drop", { dataTransfer: drop });
+	await drop(page, "play.session", blob);
 	await page.getByRole("heading", { level: 1, name: /^(play|sess_)/ }).waitFor();
 	const id = await page.locator("h1").textContent();
 
@@ -219,53 +227,11 @@ test("sessions: a tree, snapshots, rewinds, export and import", async () => {
 	await click(page, "Continue");
 	await ended(page);
 	assert.equal((await daemon.get(`/v1/sessions/${id}`)).position, 31);
-	await fine(page);
-});
-
-test("cells: a heat map, cells that follow a feature or hold through a span, gates", async () => {
-	const page = await open(browser, `${daemon.url}/#/cells?model=shakespeare`);
-	const heat = page.locator(".heat");
-	const text = `${(await daemon.post("/sample", { prompt: "ROMEO:\n", seed: 6, length: 4990, echo: true })).text}\nEnd`.slice(0, 5000);
-
-	await page.getByLabel("Text to read").fill(text);
-	await click(page, "Read it");
-	await unless(page, "a chosen cell", (said) => /^Cell \d+ of layer 1/.test(said));
-	assert.equal((await heat.locator("[data-t]").allTextContents()).join(""), text);
-	const ms = Number(await heat.getAttribute("data-ms"));
-
-	console.log(`# the view of ${text.length} tokens took ${ms} ms`);
-	// It is one of the colours, and cells differ.
-	const colours = () => heat.locator("[data-t]").evaluateAll((all) => all.map((s) => s.className).join(" "));
-	const before = await colours();
-
-	assert.match(before, /\bh\d/);
-	assert.match(before, /\bc\d/);
-	// The one that follows best is of the API's own values.
-	const cell = Number(await page.getByLabel("Cell ", { exact: true }).inputValue());
-	const told = await daemon.post("/v1/activations", { model: "shakespeare", text: text.slice(0, 200), cells: [cell] });
-	const first = Buffer.from(told.series.h.data, "base64").readInt8(0) * told.series.h.scale[0];
-	const step = Math.round(10 * first);
-	const shade = await heat.locator("[data-t]").first().getAttribute("class");
-
-	assert.equal(shade.trim(), step < 0 ? `c${-step}` : step > 0 ? `h${step}` : "");
-	await page.getByLabel("Cells that follow").selectOption("position in word");
-	await until("other cells", async () => await colours() !== before);
-	await page.getByLabel("Of it").selectOption("f");
-	await heat.locator("[data-t]").nth(30).evaluate((span) => {
-		const range = document.createRange();
-
-		range.setStart(span.firstChild, 0);
-		range.setEnd(span.parentElement.lastChild.firstChild, 1);
-		getSelection().removeAllRanges();
-		getSelection().addRange(range);
-	});
-	await click(page, "Cells that hold through the selection");
-	await until("cells that hold", async () => await page.locator(".cell-list button[aria-pressed=true]").count() === 1);
-	await page.locator("figure canvas").first().waitFor();
-	assert.match(await page.locator("figure p").textContent(), /forget gate: shut \d+%, open \d+%/);
-	await checkAccess(page);
-	await page.getByLabel("Of it").selectOption("h");
-	await shoot(page, "cells");
+	// What this browser wrote can be gone back in by a click.
+	await page.goto(`${daemon.url}/#/sessions/${id}`);
+	await page.locator(".text [data-t]").nth(9).click();
+	await click(page, "Rewind to before it");
+	await until("the rewind", async () => (await daemon.get(`/v1/sessions/${id}`)).position === 6 + 9);
 	await fine(page);
 });
 
@@ -280,7 +246,7 @@ test("the overview shows what the daemon does", async () => {
 	await work;
 	assert.equal(await tokens.locator("canvas").count() > 0, true);
 	assert.match(await page.locator("tbody tr", { hasText: "shakespeare" }).textContent(), /lstm.*1\.4911/);
-	await checkAccess(page);
+	await check(page);
 	await shoot(page, "overview");
 	await fine(page);
 });
@@ -302,9 +268,8 @@ test("a key is asked for, and stays in its tab", async () => {
 		await ended(page);
 		assert.equal(await page.evaluate("JSON.stringify({...localStorage})").then((all) => all.includes("key-of-alice")), false);
 		// Another tab has none.
-		const other = await page.context().newPage();
+		const other = await tab(page, keyed.url);
 
-		await other.goto(keyed.url);
 		await other.getByRole("dialog").waitFor();
 		await fine(page);
 	} finally {
@@ -324,10 +289,7 @@ test("on a phone, in the dark, and by the keyboard alone", async () => {
 	await page.keyboard.press("ArrowRight");
 	assert.equal(await page.locator(".text .at").getAttribute("data-t"), "0.1");
 	assert.ok(await page.locator(".choices button").count() > 1);
-	await checkAccess(page);
-	const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-
-	assert.ok(wide <= 360, `the page is ${wide} pixels wide`);
 	await page.screenshot({ path: join(artefacts, "phone.png") });
+	await check(page);
 	await fine(page);
 });

@@ -1,13 +1,18 @@
-// A daemon on a free port and a browser, both ours alone, ended with the tests.
+// A daemon on a free port, ours alone, ended with the tests.
 
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync, copyFileSync, mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { chromium } from "playwright-core";
 
 const exe = process.env.UNROLLD_EXE || "build/release/unrolld";
-export const artefacts = process.env.WEB_ARTEFACTS || "build/web";
+
+function run(...args) {
+	const r = spawnSync(exe, args, { encoding: "utf8" });
+
+	if (r.status !== 0)
+		throw new Error(`unrolld ${args[0]}: ${r.stderr}`);
+}
 
 export class Daemon {
 	constructor() {
@@ -21,12 +26,20 @@ export class Daemon {
 		const file = join(this.dir, `${name}.txt`);
 
 		writeFileSync(file, text.repeat(60));
-		const r = spawnSync(exe, ["train", file, "-o", join(this.dir, `models/${name}.safetensors`),
+		run("train", file, "-o", join(this.dir, `models/${name}.safetensors`),
 			"--tokenizer", "char", "--hidden", "64", "--layers", "1", "--batch", "4", "--seq-length", "32",
-			"--max-steps", "150", "--seed", "1", "--threads", "1", "--learning-rate", "0.01"], { encoding: "utf8" });
+			"--max-steps", "150", "--seed", "1", "--threads", "1", "--learning-rate", "0.01");
+	}
 
-		if (r.status !== 0)
-			throw new Error(`no model ${name}: ${r.stderr}`);
+	// A captioner that has learnt these images, {file: caption}; its path.
+	trainCaptions(name, images, captions) {
+		const lines = join(this.dir, `${name}.jsonl`);
+		const model = join(this.dir, `${name}.safetensors`);
+
+		writeFileSync(lines, Object.entries(captions).map(([image, caption]) => `${JSON.stringify({ image, caption })}\n`).join(""));
+		run("train-caption", lines, "--images", images, "-o", model, "--hidden", "64", "--embedding", "16", "--threads", "1",
+			"--epochs", "300", "--max-steps", "200", "--learning-rate", "0.005", "--warmup", "5");
+		return model;
 	}
 
 	async start(port = 0, ...options) {
@@ -74,47 +87,4 @@ export class Daemon {
 
 		return Number(line.split(" ")[1]);
 	}
-}
-
-export function launch() {
-	return chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
-		args: [...(process.getuid() ? [] : ["--no-sandbox"]), "--disable-gpu", "--disable-quic", "--no-first-run",
-			"--disable-background-networking", "--disable-component-update", "--disable-sync"] });
-}
-
-// A page that keeps what goes wrong in it. Failed requests are shown in its
-// console by the browser itself: those count only where `quiet` is false.
-export async function open(browser, url, options = {}) {
-	const context = await browser.newContext({ acceptDownloads: true, viewport: { width: 1000, height: 900 }, ...options });
-	const page = await context.newPage();
-
-	page.faults = [];
-	page.quiet = false;
-	page.on("console", (m) => {
-		if (["error", "warning"].includes(m.type()) && !(page.quiet && m.text().startsWith("Failed to load resource")))
-			page.faults.push(m.text().slice(0, 300));
-	});
-	page.on("pageerror", (error) => page.faults.push(String(error)));
-	page.on("dialog", (dialog) => {
-		page.faults.push(`a dialog: ${dialog.message()}`);
-		dialog.dismiss();
-	});
-	page.setDefaultTimeout(20000);
-	await page.goto(url);
-	return page;
-}
-
-// README's are two of these, copied to tests/web.
-export function shoot(page, name) {
-	return page.screenshot({ path: join(artefacts, `${name}.png`), clip: { x: 0, y: 0, width: 1000, height: 640 }, animations: "disabled" });
-}
-
-// Asks again until it is so.
-export async function until(what, of, seconds = 20) {
-	for (let i = 0; i < 10 * seconds; i++) {
-		if (await of())
-			return;
-		await new Promise((done) => setTimeout(done, 100));
-	}
-	throw new Error(`not within ${seconds} s: ${what}`);
 }
