@@ -2,7 +2,7 @@
 
 #include "http/reply.h"
 
-static json_t *text_of(const struct tokenizer *t, uint32_t token)
+json_t *logprobs_token(const struct tokenizer *t, uint32_t token)
 {
 	const char *bytes;
 	size_t len;
@@ -17,7 +17,7 @@ static json_t *top_object(
 	json_t *json = json_object();
 
 	for (unsigned i = 0; i < n; i++) {
-		json_t *text = text_of(t, top[i].token);
+		json_t *text = logprobs_token(t, top[i].token);
 
 		json_object_set_new(json, json_string_value(text),
 			json_real((double)top[i].logprob));
@@ -61,7 +61,7 @@ int logprobs_add(struct logprobs *l, const struct tokenizer *t, uint32_t token,
 		json_decref(number);
 		return -1;
 	}
-	if (json_array_append_new(l->tokens, text_of(t, token)) < 0 ||
+	if (json_array_append_new(l->tokens, logprobs_token(t, token)) < 0 ||
 		json_array_append_new(l->token_logprobs, number) < 0 ||
 		json_array_append_new(l->top_logprobs,
 			logprob ? top_object(t, top, n_top) : json_null()) < 0)

@@ -13,6 +13,8 @@ struct logprobs { /* begins as zeros; all owned */
 	uint64_t offset;      /* of the next token */
 };
 
+/* A token's text, as JSON; what is no whole character alone is U+FFFD. */
+json_t *logprobs_token(const struct tokenizer *t, uint32_t token);
 /* The first row decides whether there are offsets. logprob NULL: the token has
  * no probability. -1 when memory ran out. */
 int logprobs_add(struct logprobs *l, const struct tokenizer *t, uint32_t token,

@@ -7,6 +7,7 @@
  */
 #include "http/call.h"
 #include "http/client.h"
+#include "http/fields.h"
 #include "http/logprobs.h"
 #include "http/reply.h"
 #include "serve/score.h"
@@ -21,7 +22,6 @@
 #define BATCH_BYTES (1u << 20)
 #define MAX_TEXTS 10000
 #define MAX_LOGPROBS (1u << 20) /* values in one answer */
-#define MAX_USER 256
 
 struct score_params {
 	const json_t *text;
@@ -49,45 +49,18 @@ static const struct field score_fields[] = {
 		MEMBER(prefix),
 		.help = "Text that is read before each of them and not scored",
 		.preset = "\"\"" },
-	[S_MODEL] = { .name = "model",
-		.type = FIELD_NAME,
-		MEMBER(model),
-		.max = REGISTRY_NAME_MAX,
-		.help = "A name of /v1/models; the session's or the default "
-			"one without it" },
-	[S_SESSION] = { .name = "session",
-		.type = FIELD_NAME,
-		MEMBER(session),
-		.max = SESSION_ID_MAX,
-		.help = "Score each as this session's continuation; it stays "
-			"where it is" },
-	[S_LOGPROBS] = { .name = "logprobs",
-		.type = FIELD_INT,
-		MEMBER(logprobs),
-		.min = 0,
-		.max = GENERATE_MAX_LOGPROBS,
-		.help = "Give each token's log-probability, and those of so "
-			"many most probable ones in its place" },
-	{ .name = "unknown",
-		.type = FIELD_CHOICE,
-		MEMBER(unknown),
-		.choices = "error|skip|auto",
-		.help = "What to do with what the vocabulary lacks; auto is "
-			"its <unk> where it has one, else error",
-		.preset = "\"auto\"" },
-	{ .name = "priority",
-		.type = FIELD_CHOICE,
-		MEMBER(priority),
-		.choices = "interactive|bulk",
-		.help = "Bulk work lets interactive requests go first, and "
-			"still gets an eighth",
-		.preset = "\"interactive\"" },
-	{ .name = "user",
-		.type = FIELD_NAME,
-		MEMBER(user),
-		.max = MAX_USER,
-		.help = "Whom the client asks for: shares are even among "
-			"clients and their users" },
+	[S_MODEL] = MODEL_FIELD(struct score_params, model,
+		"A name of /v1/models; the session's or the default "
+		"one without it"),
+	[S_SESSION] = SESSION_FIELD(struct score_params, session,
+		"Score each as this session's continuation; it stays "
+		"where it is"),
+	[S_LOGPROBS] = LOGPROBS_FIELD(struct score_params, logprobs,
+		"Give each token's log-probability, and those of so "
+		"many most probable ones in its place"),
+	UNKNOWN_FIELD(struct score_params, unknown),
+	PRIORITY_FIELD(struct score_params, priority),
+	USER_FIELD(struct score_params, user),
 };
 #define N_FIELDS (sizeof(score_fields) / sizeof(score_fields[0]))
 
