@@ -254,6 +254,7 @@ static void api_free(struct api *a)
 	free((void *)a->router.tables);
 	free(a);
 }
+	buf_release(&a->openapi);
 
 int api_open(struct api **out, uv_loop_t *loop, const struct api_options *o,
 	struct error *err)

@@ -56,6 +56,8 @@ struct api {
 	struct streams streams;
 	struct idempotents *keys; /* owned */
 	struct quota *quota;	  /* owned */
+	struct buf openapi;	  /* as text, once it was asked for */
+	char openapi_tag[24];
 	_Atomic(struct arrival *) arrivals;
 	int wake_fd;	   /* an eventfd, of api_wake and api_arrive */
 	atomic_bool woken; /* and not yet looked: one wake is enough */
