@@ -41,6 +41,7 @@ struct generate_options {
 	const uint32_t *tokens; /* [n_tokens] the prompt as ids, copied: then
 				 * there is no text. Or NULL */
 	size_t n_tokens;
+	size_t max_prompt; /* tokens; 0 = GENERATE_MAX_PROMPT */
 	enum unknown_policy unknown;
 	struct sampler_options sampler; /* bias is copied */
 	uint64_t length;		/* tokens to draw; 0 only primes */

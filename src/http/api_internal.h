@@ -84,6 +84,10 @@ bool api_admit(struct api *a, struct exchange *x);
  * *err. */
 unsigned api_check_generation(
 	struct api *a, uint64_t client, struct error *err);
+/* Who is turned away from the queue is told when it may be worth a try;
+ * retry_after is a limit's own answer to that, or 0. */
+void api_reply_error(struct api *a, struct exchange *x, const struct error *err,
+	unsigned retry_after);
 /* arrived is called soon. Any thread; the order is kept. */
 void api_arrive(struct api *a, struct arrival *x);
 /* Why /readyz is not ready, or NULL. */

@@ -235,8 +235,10 @@ static void read_text(
 		return;
 	token_buf_init(&r.tokens, ACTIVATIONS_MAX_TOKENS);
 	if (fill(&r, b, given, &o, &c->err) == 0 &&
-		activations_read(&r.answer, &o, &c->err) == 0)
+		activations_read(&r.answer, &o, &c->err) == 0) {
+		c->prompt_tokens = o.from + r.answer.count;
 		c->answer = describe(&o, &r.answer);
+	}
 	activations_release(&r.answer);
 	token_buf_release(&r.tokens);
 	free(r.cells);
@@ -259,7 +261,7 @@ static void work(struct call *c)
 static void activations(
 	void *ctx, struct exchange *x, const struct route_params *p)
 {
-	call_start(ctx, x, p, work);
+	call_start_metered(ctx, x, p, work);
 }
 
 static const struct route rows[] = {

@@ -9,7 +9,6 @@
 #include "http/client.h"
 #include "http/fields.h"
 #include "http/logprobs.h"
-#include "http/reply.h"
 #include "serve/score.h"
 #include "serve/session_branch.h"
 
@@ -95,9 +94,6 @@ static void run_free(struct score_run *r)
 	struct api *a = r->call->api;
 
 	if (r->listed) {
-		quota_end(a->quota, r->call->client, uv_now(a->loop));
-		quota_spend(
-			a->quota, r->call->client, uv_now(a->loop), r->tokens);
 		*(r->prev ? &r->prev->next : &a->scores) = r->next;
 		if (r->next)
 			r->next->prev = r->prev;
@@ -116,8 +112,7 @@ static void finish(struct score_run *r)
 {
 	struct call *c = r->call;
 
-	if (c->x)
-		exchange_count_tokens(c->x, r->tokens, 0);
+	c->prompt_tokens = r->tokens;
 	run_free(r);
 	c->left = NULL;
 	c->then = NULL;
@@ -193,6 +188,7 @@ static int open_text(struct score_run *r, size_t i, struct error *err)
 		.len = json_string_length(text),
 		.prefix = p->prefix.bytes,
 		.prefix_len = p->prefix.len,
+		.max_prompt = o->max_prompt,
 		.unknown = (enum unknown_policy)p->unknown,
 		.start = p->session ? &r->start : NULL,
 		.has_top = r->has_logprobs,
@@ -406,7 +402,6 @@ static void enlist(struct score_run *r)
 	if (r->listed)
 		return;
 	r->listed = true;
-	quota_begin(a->quota, r->call->client, uv_now(a->loop));
 	r->call->left = on_left;
 	if (r->call->x)
 		snprintf(r->id, sizeof(r->id), "score-%s",
@@ -483,13 +478,7 @@ static void work_score(struct call *c)
 
 static void score(void *ctx, struct exchange *x, const struct route_params *p)
 {
-	struct error err;
-	unsigned wait = api_check_generation(ctx, client_of(x), &err);
-
-	if (wait)
-		reply_error_later(x, &err, wait);
-	else
-		call_start(ctx, x, p, work_score);
+	call_start_metered(ctx, x, p, work_score);
 }
 
 static const struct route rows[] = {

@@ -40,6 +40,7 @@ void sample_options(const struct sample *s, struct generate_options *o)
 	generate_defaults(o);
 	o->prompt = p->prompt.bytes;
 	o->prompt_len = p->prompt.len;
+	o->max_prompt = s->api->o.max_prompt;
 	o->unknown = (enum unknown_policy)p->unknown;
 	o->sampler.temperature = p->temperature;
 	o->sampler.top_k = (uint32_t)p->top_k;
