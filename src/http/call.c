@@ -110,7 +110,7 @@ int call_keep_with(struct call *c, char key[STORE_KEY_MAX + 1],
 	c->text = json_dumps(c->answer, REPLY_JSON);
 	if (!c->text)
 		return error_set_memory(&c->err, "answer", 1);
-	if (idempotent_change(&c->key, c->status, false, c->text,
+	if (idempotent_change(&c->key, c->status, IDEMPOTENT_JSON, c->text,
 		    strlen(c->text), (int64_t)c->api->o.idempotency_ttl, key,
 		    value, change, &c->err) < 0)
 		return -1;

@@ -108,6 +108,7 @@ struct sample_resume {
 	bool has_from;
 	uint64_t from; /* tokens that the client has */
 	bool held;     /* its session was asked for */
+	bool echoed;   /* the client has the prompt */
 	bool needs_session;
 	bool replays;		       /* nothing new, nothing to store */
 	struct request_record *record; /* until it is the request's */
@@ -168,9 +169,14 @@ struct sample {
 	struct buf marks;	/* struct sample_mark: frames not yet sent */
 	uint64_t kept; /* tokens of choice 0 that the client has, settled */
 	uint64_t sent; /* and those of the events that it has */
-	unsigned echo_choice; /* to be sent the prompt next */
-	size_t echo_offset;
-	unsigned frame_choice;		      /* whose text is pending */
+	const struct generate_event *event; /* read, not yet taken */
+	bool seen_event;
+	bool scored;	       /* generate_scores is whole */
+	bool from_zero;	       /* the prompt is the timeline's first text */
+	unsigned echo_choice;  /* to be sent the prompt next */
+	size_t echo_offset;    /* bytes of it that were */
+	uint64_t echo_tokens;  /* and tokens, when they are scored */
+	unsigned frame_choice; /* whose text is pending */
 	uint64_t frame_settled, frame_tokens; /* of the pending frame */
 	uint64_t frame_index;		      /* of the last token read */
 	struct sample_choice choices[GENERATE_MAX_CHOICES];
@@ -227,8 +233,10 @@ int sample_generate(struct sample *s, const struct generate_options *base,
 
 /* sample_record.c: the request as it was sent, for a stream that may be
  * resumed; NULL: it can't be. It has the body then. */
-struct request_record *sample_make_record(struct sample *s);
-void sample_post_record(struct sample *s);
+int sample_make_record(
+	struct sample *s, struct request_record **out, struct error *err);
+/* -1: it is not stored, and its client relies on that. */
+int sample_post_record(struct sample *s, struct error *err);
 void sample_drop_record(struct sample *s);
 /* The record of one that ended and stored nothing with a session. */
 void sample_keep_record(struct sample *s);
@@ -255,13 +263,18 @@ bool sample_serve(struct api *a, struct exchange *x, const char *stream,
 json_t *sample_usage(const struct generate_result *r);
 /* The tokens of an echoed prompt before those of the choice. */
 void sample_echo_logprobs(struct sample *s, struct sample_choice *c);
+/* s->event is the first: it tells what became of the prompt. */
+void sample_see_first(struct sample *s);
+/* A token that the client has got already. */
+void sample_skip(struct sample *s, const struct generate_event *e);
 
 /*
  * sample_group.c: several prompts of one request, each a sample, which share
  * the exchange.
  *
  *   OPENING -> RUNNING [all are open: group_opened]; RUNNING -> gone [all
- *   ended]; any -> FAILED [group_failed: the others are cancelled] -> gone
+ *   ended] or KEEPING [with an Idempotency-Key: the answer is stored] -> gone;
+ *   any -> FAILED [group_failed: the others are cancelled] -> gone
  */
 void group_start(struct sample *first);
 /* s is open; it is submitted when all are. */
@@ -270,6 +283,8 @@ void group_failed(struct sample *s, const struct error *err);
 bool group_has_failed(const struct sample *s);
 /* s has ended: what it came to. */
 void group_take(struct sample *s);
+/* What its client was sent. */
+void group_log(struct sample *s, const struct buf *frame);
 /* s is being freed. */
 void group_leave(struct sample *s);
 /* Choices of the answer of one, as `index` counts them. */
@@ -282,8 +297,9 @@ int sample_take(struct sample *s, const struct generate_event *e);
 
 /* Streaming: the frame that is pending is sent. -1: the client lags. */
 int sample_flush(struct sample *s);
-/* The prompt, before all else, when it is echoed: false while there is more of
- * it than the client has room for. */
+/* The prompt, before all else, when it is echoed (with log-probabilities once
+ * s->event is there): false while there is more of it than the client has room
+ * for. */
 bool sample_echo(struct sample *s);
 bool sample_frame_full(const struct sample *s);
 void sample_send_last(struct sample *s);

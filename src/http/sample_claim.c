@@ -4,6 +4,7 @@
  * its own. Loop thread, but for the function that is named _on_worker.
  */
 #include "http/sample.h"
+#include "http/stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,9 +27,14 @@ static void replay_body(struct sample *s)
 	struct buf *b = &s->answer.body;
 	char *text = strndup(b->data ? b->data : "", b->len);
 
+	if (s->x && s->answer.kind == IDEMPOTENT_EVENTS)
+		stream_headers(s->x);
 	if (s->x)
-		exchange_reply(s->x, s->answer.status, "application/json", text,
-			text ? b->len : 0);
+		exchange_reply(s->x, s->answer.status,
+			s->answer.kind == IDEMPOTENT_EVENTS
+				? STREAM_TYPE
+				: "application/json",
+			text, text ? b->len : 0);
 	else
 		free(text);
 	sample_detach(s);
@@ -85,7 +91,7 @@ static void looked_up(struct worker_job *job)
 	}
 	metrics_add(s->api->metrics, MEASURE_REPLAYED, 0, 1);
 	tell_replayed(s);
-	if (s->answer.is_stream)
+	if (s->answer.kind == IDEMPOTENT_STREAM)
 		replay_stream(s);
 	else
 		replay_body(s);
@@ -100,17 +106,19 @@ static void on_key_granted(struct idempotent *key)
 	sample_post(s, look_up_on_worker, looked_up);
 }
 
-/* The one that has the key, if its client has left. */
-static struct sample *abandoned(struct sample *s)
+/* A sample, not a group of them, has the key. */
+static struct sample *sample_of(struct idempotent *holder)
 {
-	struct idempotent *holder = idempotent_holder(s->api->keys, &s->key);
-	struct sample *other;
-
-	if (!holder)
+	if (holder->granted != on_key_granted)
 		return NULL;
-	other = (struct sample *)((char *)holder -
-				  offsetof(struct sample, key));
-	return other->x ? NULL : other;
+	return (struct sample *)((char *)holder - offsetof(struct sample, key));
+}
+
+static bool is_abandoned(struct idempotent *holder)
+{
+	const struct sample *s = sample_of(holder);
+
+	return s ? !s->x : holder->left;
 }
 
 /* Goes on without its client, who is here again. */
@@ -124,16 +132,18 @@ static bool rejoin(struct sample *s, const struct sample *other)
 
 void sample_claim(struct sample *s)
 {
-	struct sample *other = abandoned(s);
+	struct idempotent *holder = idempotent_holder(s->api->keys, &s->key);
+	bool abandoned = holder && is_abandoned(holder);
 	int64_t wait = s->params.wait_ms;
 	struct error err;
 	int claimed;
 
 	s->key.granted = on_key_granted;
-	if (other && XXH128_isEqual(other->key.body, s->key.body) &&
-		rejoin(s, other))
+	if (abandoned && sample_of(holder) &&
+		XXH128_isEqual(holder->body, s->key.body) &&
+		rejoin(s, sample_of(holder)))
 		return;
-	if (other && wait < ABANDONED_MS)
+	if (abandoned && wait < ABANDONED_MS)
 		wait = ABANDONED_MS;
 	claimed = idempotent_claim(s->api->keys, &s->key, wait > 0, &err);
 	if (claimed > 0 && sample_wait(s, wait, &err) < 0)

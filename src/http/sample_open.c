@@ -84,7 +84,10 @@ void sample_submit(struct sample *s)
 		sample_refuse(s, &err);
 		return;
 	}
-	sample_post_record(s);
+	if (sample_post_record(s, &err) < 0) {
+		sample_refuse(s, &err);
+		return;
+	}
 	if (engine_submit(s->api->backend.engine, s->request, &err) < 0) {
 		sample_drop_record(s);
 		sample_refuse(s, &err);
@@ -132,8 +135,9 @@ static int open_fresh(struct sample *s, struct error *err)
 	}
 	o.session = s->held;
 	o.settles = s->held && s->key.key[0] && !p->stream;
-	o.record = sample_make_record(s);
-	opened = sample_generate(s, &o, err);
+	opened = sample_make_record(s, &o.record, err);
+	if (!opened)
+		opened = sample_generate(s, &o, err);
 	registry_unref(o.model);
 	if (opened < 0) {
 		record_free(o.record);
@@ -191,7 +195,9 @@ static void checked(struct worker_job *job)
  * not learn whether it is busy, nor makes it so. */
 void sample_advance(struct sample *s)
 {
-	if (!s->params.session)
+	if (s->params.n_prompts > 1 && !s->group)
+		group_start(s);
+	else if (!s->params.session)
 		sample_open(s);
 	else if (*s->owner)
 		sample_post(s, check_on_worker, checked);

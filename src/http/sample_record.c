@@ -10,30 +10,34 @@
 #define OPEN_MS 86400000
 
 /* Before the engine can end it: the end's record is to be the last. */
-void sample_post_record(struct sample *s)
+int sample_post_record(struct sample *s, struct error *err)
 {
 	const struct request_record *record = generate_record(s->request);
 	struct store_change with;
 	char key[STORE_KEY_MAX + 1];
 	struct buf value;
-	struct error err;
 	int posted;
 
 	if (!record || s->resume.is)
-		return;
+		return 0;
 	buf_init(&value, 0);
-	posted = s->key.key[0] ? idempotent_change(&s->key, 200, true,
-					 record->id, strlen(record->id),
-					 (int64_t)s->api->o.idempotency_ttl,
-					 key, &value, &with, &err)
-			       : 0;
+	posted = s->key.key[0]
+			 ? idempotent_change(&s->key, 200, IDEMPOTENT_STREAM,
+				   record->id, strlen(record->id),
+				   (int64_t)s->api->o.idempotency_ttl, key,
+				   &value, &with, err)
+			 : 0;
 	if (!posted)
 		posted = record_post(s->api->backend.sessions, record,
 			record->ttl + OPEN_MS, s->key.key[0] ? &with : NULL,
-			&err);
-	if (posted < 0)
-		log_warn("a stream can't be resumed", log_fault(&err));
+			err);
 	buf_release(&value);
+	/* Whoever gives a key relies on it. */
+	if (posted < 0 && s->key.key[0])
+		return -1;
+	if (posted < 0)
+		log_warn("a stream can't be resumed", log_fault(err));
+	return 0;
 }
 
 void sample_drop_record(struct sample *s)
@@ -49,20 +53,27 @@ void sample_drop_record(struct sample *s)
 		s->key.key[0] ? &with : NULL);
 }
 
-/* The request as it was sent, for a stream that may be resumed. */
-struct request_record *sample_make_record(struct sample *s)
+int sample_make_record(
+	struct sample *s, struct request_record **out, struct error *err)
 {
 	uint64_t ttl = s->api->o.streams_ttl;
 	struct request_record *r;
 
 	if (s->key.key[0] && ttl < s->api->o.idempotency_ttl)
 		ttl = s->api->o.idempotency_ttl;
-	if (!s->params.stream || !ttl || s->group ||
-		s->body.len > RECORD_BODY_MAX)
-		return NULL;
+	*out = NULL;
+	if (!s->params.stream || !ttl || s->group)
+		return 0;
+	if (s->body.len > RECORD_BODY_MAX && s->key.key[0])
+		return error_set_param(err, ERROR_INVALID, "Idempotency-Key",
+			"the body has %zu bytes, but a stream with an "
+			"Idempotency-Key at most %u",
+			s->body.len, RECORD_BODY_MAX);
+	if (s->body.len > RECORD_BODY_MAX)
+		return 0;
 	r = calloc(1, sizeof(*r));
 	if (!r)
-		return NULL;
+		return error_set_memory(err, "stream", sizeof(*r));
 	record_name(r->id);
 	memcpy(r->id, s->shape->stream, strlen(s->shape->stream));
 	memcpy(r->owner, s->owner, sizeof(r->owner));
@@ -71,7 +82,8 @@ struct request_record *sample_make_record(struct sample *s)
 	r->body = s->body.data;
 	r->body_len = s->body.len;
 	buf_init(&s->body, 0);
-	return r;
+	*out = r;
+	return 0;
 }
 
 void sample_keep_record(struct sample *s)

@@ -314,6 +314,7 @@ static int open_resumed(struct sample *s, struct error *err)
 	o.seed = r->seed;
 	o.has_seed = true;
 	s->created = r->created / 1000;
+	s->resume.echoed = s->params.echo && s->resume.has_from;
 	if (s->resume.has_from)
 		s->params.echo = false;
 	s->stream_tokens = s->resume.from;

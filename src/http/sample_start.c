@@ -26,7 +26,7 @@ static int parse_body(struct sample *s, struct error *err)
 
 	if (sample_parse(s, text, s->body.len, err) < 0)
 		return -1;
-	if (!s->params.stream || s->body.len > RECORD_BODY_MAX)
+	if (!s->params.stream)
 		buf_release(&s->body);
 	return 0;
 }
@@ -47,8 +47,6 @@ static void parsed(struct worker_job *job)
 		sample_refuse(s, &s->err);
 	else if (!s->x)
 		sample_free(s);
-	else if (s->params.n_prompts > 1)
-		group_start(s);
 	else if (s->key.key[0])
 		sample_claim(s);
 	else

@@ -9,8 +9,7 @@ setup_file() {
 
 @test "each body is taken or refused as its name says, and refused ones change nothing" {
 	start --log.level warn
-	run -0 python3 "$BATS_TEST_DIRNAME/bodies.py" "$url"
-	echo "$output"
+	python3 "$BATS_TEST_DIRNAME/bodies.py" "$url"
 	stop
 	expect "$ended" 0
 }
