@@ -272,6 +272,11 @@ test-web: deps ## drive the web page with a real browser (installs chromium, nod
 	@UNROLLD_EXE=$(abspath $(EXE)) WEB_ARTEFACTS=$(abspath $(BUILD)/web) \
 		tests/web/run.sh
 
+.PHONY: test-clients
+test-clients: deps-test ## drive the API with OpenAI's clients (installs nodejs and npm packages)
+	$(AGAIN) $(EXE)
+	@UNROLLD_EXE=$(abspath $(EXE)) tests/http/clients.sh
+
 check-format: deps-lint ## check the layout of all sources against .clang-format
 	@clang-format --dry-run -Werror $(C_FILES) $(H_FILES)
 	@echo "check-format: $(words $(C_FILES) $(H_FILES)) files are laid out as .clang-format says"

@@ -26,12 +26,12 @@
 
 struct api;
 
-#define API_MAX_LIMITS 24
+#define API_MAX_LIMITS 48
 
 /* A configured limit, for /metrics. */
 struct api_limit {
 	const char *name; /* of the option */
-	double value;
+	double value;	  /* bytes, or seconds */
 };
 
 struct api_options {
@@ -45,6 +45,7 @@ struct api_options {
 	size_t n_hosts;
 	size_t max_body;	/* bytes of a request's body */
 	uint64_t max_length;	/* tokens that one choice may ask for */
+	size_t max_prompt;	/* and those that it may read first */
 	uint64_t heartbeat;	/* ms between comments on an idle stream */
 	uint64_t queue_timeout; /* ms that a request may wait for a slot */
 	uint64_t run_timeout;	/* ms that one may run; 0 = any */

@@ -15,6 +15,9 @@
 
 /* Takes the reference to json. */
 void reply_json(struct exchange *x, unsigned status, json_t *json);
+/* Gives the client the ETag (`"…"` or `W/"…"`). True: it has that already, and
+ * was told so. RFC 9110, 13.1.2. */
+bool reply_unchanged(struct exchange *x, const char *tag);
 /* What failed inside is logged under the exchange's id, not shown. */
 void reply_error(struct exchange *x, const struct error *err);
 /* The same, for a client that may try again after so many seconds. */

@@ -9,6 +9,8 @@
 
 #include <jansson.h>
 
+#define STREAM_TYPE "text/event-stream; charset=utf-8"
+void stream_headers(struct exchange *x);
 /* Status 200 and the headers that keep proxies from buffering. */
 void stream_begin(struct exchange *x);
 /* Append a frame to b: `id: ID`, when id is not NULL, and `data: {json}`. Takes

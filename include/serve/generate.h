@@ -41,6 +41,7 @@ struct generate_options {
 	const uint32_t *tokens; /* [n_tokens] the prompt as ids, copied: then
 				 * there is no text. Or NULL */
 	size_t n_tokens;
+	size_t max_prompt; /* tokens; 0 = GENERATE_MAX_PROMPT */
 	enum unknown_policy unknown;
 	struct sampler_options sampler; /* bias is copied */
 	uint64_t length;		/* tokens to draw; 0 only primes */
@@ -200,7 +201,8 @@ uint64_t generate_prompt_tokens(const struct generate_request *r);
 const uint32_t *generate_prompt(const struct generate_request *r);
 /* What the model made of the prompt: nats of each of its tokens, of the
  * unmodified softmax [generate_prompt_tokens], 0 before score_from. Whole
- * after an ENDED without an error, not before. NULL unless asked for. */
+ * once a TOKEN was read, or a CHOICE_END of LENGTH or STOP, not before. NULL
+ * unless asked for. */
 const float *generate_scores(const struct generate_request *r);
 /* The most probable ones in each place [generate_prompt_tokens][*n]. */
 const struct generate_top *generate_score_tops(

@@ -17,7 +17,7 @@
 #include "serve/session.h"
 
 #define RECORD_ID_MAX 40
-#define RECORD_BODY_MAX (1u << 20) /* larger requests have no record */
+#define RECORD_BODY_MAX (8u << 20) /* larger requests have no record */
 
 enum record_phase { RECORD_OPEN, RECORD_ENDED, RECORD_CANCELLED };
 

@@ -14,6 +14,7 @@ struct score_options {
 	size_t len;
 	const char *prefix; /* read first and not scored; or NULL */
 	size_t prefix_len;
+	size_t max_prompt; /* tokens of both; 0 = GENERATE_MAX_PROMPT */
 	enum unknown_policy unknown;
 	const struct session_state *start; /* to go on from, or NULL */
 	bool has_top;

@@ -31,6 +31,8 @@ struct token_buf {
 void token_buf_init(struct token_buf *b, size_t max);
 void token_buf_release(struct token_buf *b);
 int token_buf_append(struct token_buf *b, uint32_t id);
+/* Why it did not: ERROR_TOO_LARGE, or memory ran out. -1. */
+int token_buf_error(const struct token_buf *b, struct error *err);
 
 /* What a kind that learns may be told; zeros are the defaults. A kind refuses
  * what it can't follow, by the names of `unrolld train`'s options. */

@@ -258,33 +258,67 @@ void config_server(const struct config *c, struct server_options *o)
 }
 
 /* What /metrics tells of, beside what has been used. */
+static const char *const limits[] = {
+	"limits.requests_per_minute",
+	"limits.tokens_per_minute",
+	"limits.generations",
+	"engine.slots",
+	"engine.queue",
+	"engine.queue_per_client",
+	"http.max_connections",
+	"http.max_connections_per_address",
+	"http.max_header",
+	"http.max_url",
+	"http.max_body",
+	"http.max_body_total",
+	"http.max_length",
+	"http.max_prompt",
+	"http.max_jobs",
+	"http.header_timeout",
+	"http.body_timeout",
+	"http.idle_timeout",
+	"http.write_timeout",
+	"http.queue_timeout",
+	"http.run_timeout",
+	"sessions.max",
+	"sessions.max_bytes",
+	"sessions.max_per_owner",
+	"sessions.max_pending",
+	"streams.buffer",
+	"streams.buffer_total",
+	"streams.max_detached",
+	"jobs.max_running",
+	"jobs.max",
+	"files.max_size",
+	"files.quota",
+	"files.quota_per_owner",
+	"files.max",
+};
+#define N_LIMITS (sizeof(limits) / sizeof(limits[0]))
+_Static_assert(N_LIMITS <= API_MAX_LIMITS, "api_options has room for all");
+
+/* For /metrics, in its units: durations are kept in ms. */
+static double limit_value(const struct config_values *v, const char *name)
+{
+	for (size_t i = 0; i < config_n_rows; i++) {
+		const struct option *row = &config_rows[i];
+		uint64_t value;
+
+		if (!row->name || strcmp(row->name, name) != 0)
+			continue;
+		memcpy(&value, (const char *)v + row->offset, sizeof(value));
+		return row->type == OPTION_DURATION ? (double)value / 1e3
+						    : (double)value;
+	}
+	return 0;
+}
+
 static void config_limits(const struct config_values *v, struct api_options *o)
 {
-	const struct api_limit limits[] = {
-		{ "limits.requests_per_minute",
-			(double)v->requests_per_minute },
-		{ "limits.tokens_per_minute", (double)v->tokens_per_minute },
-		{ "limits.generations", (double)v->generations },
-		{ "engine.queue", (double)v->queue },
-		{ "engine.queue_per_client", (double)v->queue_per_client },
-		{ "http.max_connections", (double)v->max_connections },
-		{ "http.max_connections_per_address",
-			(double)v->max_per_address },
-		{ "http.max_header", (double)v->max_header },
-		{ "http.max_url", (double)v->max_url },
-		{ "http.max_body", (double)v->max_body },
-		{ "http.max_body_total", (double)v->max_body_total },
-		{ "http.max_length", (double)v->max_length },
-		{ "http.max_jobs", (double)v->max_jobs },
-		{ "sessions.max", (double)v->sessions_max },
-		{ "sessions.max_bytes", (double)v->sessions_max_bytes },
-		{ "sessions.max_per_owner", (double)v->sessions_max_per_owner },
-	};
-
-	_Static_assert(sizeof(limits) / sizeof(limits[0]) <= API_MAX_LIMITS,
-		"api_options has room for all");
-	o->n_limits = sizeof(limits) / sizeof(limits[0]);
-	memcpy(o->limits, limits, sizeof(limits));
+	o->n_limits = N_LIMITS;
+	for (size_t i = 0; i < N_LIMITS; i++)
+		o->limits[i] = (struct api_limit){ limits[i],
+			limit_value(v, limits[i]) };
 }
 
 void config_api(const struct config *c, struct api_options *o)
@@ -300,6 +334,7 @@ void config_api(const struct config *c, struct api_options *o)
 		.n_hosts = v->hosts.n,
 		.max_body = v->max_body,
 		.max_length = v->max_length,
+		.max_prompt = v->max_prompt,
 		.heartbeat = v->heartbeat,
 		.queue_timeout = v->queue_timeout,
 		.run_timeout = v->run_timeout,

@@ -9,7 +9,8 @@ struct config_values {
 	bool help, print;
 	char *address;
 	uint64_t port, max_connections, max_per_address;
-	uint64_t max_header, max_url, max_body, max_body_total, max_length;
+	uint64_t max_header, max_url, max_body, max_body_total;
+	uint64_t max_length, max_prompt;
 	uint64_t header_timeout, body_timeout, idle_timeout, write_timeout;
 	uint64_t queue_timeout, run_timeout, heartbeat, drain_timeout;
 	uint64_t workers, max_jobs;

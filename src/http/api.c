@@ -187,6 +187,14 @@ unsigned api_check_generation(struct api *a, uint64_t client, struct error *err)
 	return wait;
 }
 
+void api_reply_error(struct api *a, struct exchange *x, const struct error *err,
+	unsigned retry_after)
+{
+	if (!retry_after && err->code == ERROR_OVERLOADED)
+		retry_after = engine_retry_after(a->backend.engine);
+	reply_error_later(x, err, retry_after ? retry_after : 1);
+}
+
 static int check_origins(const struct api_options *o, struct error *err)
 {
 	for (size_t i = 0; i < o->n_origins; i++)
@@ -246,6 +254,7 @@ static void api_free(struct api *a)
 	if (a->wake_fd >= 0)
 		close(a->wake_fd);
 	streams_release(&a->streams);
+	buf_release(&a->openapi);
 	free(a->keys);
 	quota_close(a->quota);
 	auth_close(a->auth);

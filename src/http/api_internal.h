@@ -56,6 +56,8 @@ struct api {
 	struct streams streams;
 	struct idempotents *keys; /* owned */
 	struct quota *quota;	  /* owned */
+	struct buf openapi;	  /* as text, once it was asked for */
+	char openapi_tag[24];
 	_Atomic(struct arrival *) arrivals;
 	int wake_fd;	   /* an eventfd, of api_wake and api_arrive */
 	atomic_bool woken; /* and not yet looked: one wake is enough */
@@ -82,6 +84,10 @@ bool api_admit(struct api *a, struct exchange *x);
  * *err. */
 unsigned api_check_generation(
 	struct api *a, uint64_t client, struct error *err);
+/* Who is turned away from the queue is told when it may be worth a try;
+ * retry_after is a limit's own answer to that, or 0. */
+void api_reply_error(struct api *a, struct exchange *x, const struct error *err,
+	unsigned retry_after);
 /* arrived is called soon. Any thread; the order is kept. */
 void api_arrive(struct api *a, struct arrival *x);
 /* Why /readyz is not ready, or NULL. */

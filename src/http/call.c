@@ -22,14 +22,21 @@ static const struct exchange_ops ops = { .on_close = on_close };
 
 static void call_free(struct call *c)
 {
-	c->api->n_calls--;
+	struct api *a = c->api;
+
+	a->n_calls--;
+	if (c->metered) {
+		quota_end(a->quota, c->client, uv_now(a->loop));
+		quota_spend(a->quota, c->client, uv_now(a->loop),
+			c->prompt_tokens + c->tokens);
+	}
 	buf_release(&c->body);
 	buf_release(&c->bytes);
 	json_decref(c->answer);
 	if (c->found == 1)
 		buf_release(&c->replay.body);
 	free(c->text);
-	idempotent_release(c->api->keys, &c->key);
+	idempotent_release(a->keys, &c->key);
 	free(c);
 }
 
@@ -67,7 +74,7 @@ static void replay(struct call *c)
 static void reply(struct call *c)
 {
 	if (c->err.code) {
-		reply_error(c->x, &c->err);
+		api_reply_error(c->api, c->x, &c->err, c->retry_after);
 	} else if (c->found == 1) {
 		replay(c);
 	} else if (c->text) {
@@ -89,6 +96,7 @@ void call_finish(struct call *c)
 		api_note_store(c->api, c->err.code ? &c->err : NULL);
 	if (c->x) {
 		exchange_attach(c->x, NULL, NULL);
+		exchange_count_tokens(c->x, c->prompt_tokens, c->tokens);
 		reply(c);
 	}
 	call_free(c);
@@ -102,7 +110,7 @@ int call_keep_with(struct call *c, char key[STORE_KEY_MAX + 1],
 	c->text = json_dumps(c->answer, REPLY_JSON);
 	if (!c->text)
 		return error_set_memory(&c->err, "answer", 1);
-	if (idempotent_change(&c->key, c->status, false, c->text,
+	if (idempotent_change(&c->key, c->status, IDEMPOTENT_JSON, c->text,
 		    strlen(c->text), (int64_t)c->api->o.idempotency_ttl, key,
 		    value, change, &c->err) < 0)
 		return -1;
@@ -176,26 +184,15 @@ static bool is_of_session(const char *route)
 	return !strncmp(route, prefix, sizeof(prefix) - 1);
 }
 
-static void start(struct api *a, struct exchange *x,
-	const struct route_params *params, const struct idempotent *key,
-	void (*work)(struct call *c))
+static struct call *call_new(struct api *a, struct exchange *x,
+	const struct route_params *params, const struct idempotent *key)
 {
-	const char *accept, *type;
-	struct call *c;
-	struct error err;
+	const char *accept = exchange_header(x, "Accept");
+	const char *type = exchange_header(x, "Content-Type");
+	struct call *c = calloc(1, sizeof(*c));
 
-	if (strlen(exchange_query(x)) >= sizeof(c->query)) {
-		reply_refuse(x, 400, "invalid_value", "",
-			"the query is longer than %zu bytes",
-			sizeof(c->query) - 1);
-		return;
-	}
-	c = calloc(1, sizeof(*c));
-	if (!c) {
-		error_set_memory(&err, "request", sizeof(*c));
-		reply_error(x, &err);
-		return;
-	}
+	if (!c)
+		return NULL;
 	c->job.run = run;
 	c->job.done = done;
 	c->api = a;
@@ -204,37 +201,74 @@ static void start(struct api *a, struct exchange *x,
 	c->client = client_of(x);
 	snprintf(c->owner, sizeof(c->owner), "%s", exchange_owner(x));
 	c->of_session = is_of_session(exchange_route(x));
-	c->work = work;
 	atomic_init(&c->holders, 1);
 	c->status = 200;
 	snprintf(c->query, sizeof(c->query), "%s", exchange_query(x));
-	accept = exchange_header(x, "Accept");
 	c->wants_json = accept && strstr(accept, "application/json");
-	type = exchange_header(x, "Content-Type");
 	c->binary_body =
 		type &&
 		(!strncasecmp(type, ROUTE_BINARY, strlen(ROUTE_BINARY)) ||
 			!strncasecmp(type, ROUTE_TEXT, strlen(ROUTE_TEXT)));
 	read_charset(c, type);
 	exchange_take_body(x, &c->body);
-	a->n_calls++;
 	if (key)
 		c->key = *key;
-	if ((key && key->key[0] &&
-		    idempotent_claim(a->keys, &c->key, false, &err) < 0) ||
-		workers_post(a->workers, &c->job, &err) < 0) {
-		call_free(c);
+	a->n_calls++;
+	return c;
+}
+
+int call_meter(struct call *c)
+{
+	struct api *a = c->api;
+
+	c->retry_after = api_check_generation(a, c->client, &c->err);
+	if (c->retry_after)
+		return -1;
+	c->metered = true;
+	quota_begin(a->quota, c->client, uv_now(a->loop));
+	return 0;
+}
+
+static void start(struct api *a, struct exchange *x,
+	const struct route_params *params, const struct idempotent *key,
+	bool metered, void (*work)(struct call *c))
+{
+	struct error err;
+	struct call *c;
+
+	if (strlen(exchange_query(x)) >= sizeof(c->query)) {
+		reply_refuse(x, 400, "invalid_value", "",
+			"the query is longer than %zu bytes",
+			sizeof(c->query) - 1);
+		return;
+	}
+	c = call_new(a, x, params, key);
+	if (!c) {
+		error_set_memory(&err, "request", sizeof(*c));
 		reply_error(x, &err);
 		return;
 	}
+	c->work = work;
 	exchange_attach(x, &ops, c);
+	if ((metered && call_meter(c) < 0) ||
+		(c->key.key[0] && idempotent_claim(a->keys, &c->key, false,
+					  &c->err) < 0) ||
+		workers_post(a->workers, &c->job, &c->err) < 0)
+		call_finish(c);
 }
 
 void call_start(struct api *a, struct exchange *x,
 	const struct route_params *params, void (*work)(struct call *c))
 {
 	if (api_admit(a, x))
-		start(a, x, params, NULL, work);
+		start(a, x, params, NULL, false, work);
+}
+
+void call_start_metered(struct api *a, struct exchange *x,
+	const struct route_params *params, void (*work)(struct call *c))
+{
+	if (api_admit(a, x))
+		start(a, x, params, NULL, true, work);
 }
 
 void call_start_once(struct api *a, struct exchange *x,
@@ -249,7 +283,7 @@ void call_start_once(struct api *a, struct exchange *x,
 	if (idempotent_read(&key, x, &err) < 0)
 		reply_error(x, &err);
 	else
-		start(a, x, params, &key, work);
+		start(a, x, params, &key, false, work);
 }
 
 int call_read(struct call *c, const struct field *fields, size_t n, void *out,

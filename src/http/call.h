@@ -41,6 +41,9 @@ struct call {
 	void *data;	  /* the route's own */
 	struct error err; /* code ERROR_NONE: it went well */
 	bool wrote;	  /* the store: note how that went */
+	bool metered;	  /* by limits.generations and .tokens_per_minute */
+	uint64_t prompt_tokens, tokens; /* read and generated for it */
+	unsigned retry_after; /* of a limit that refuses it, seconds; or 0 */
 	/* With an Idempotency-Key: what was answered to it before, and what
 	 * is stored now. */
 	struct idempotent key;
@@ -69,6 +72,12 @@ void call_start(struct api *a, struct exchange *x,
  * once, and stores its answer by call_keep_with. */
 void call_start_once(struct api *a, struct exchange *x,
 	const struct route_params *params, void (*work)(struct call *c));
+/* For what reads or generates tokens: refused over the client's limits. What
+ * the work counts in prompt_tokens and tokens is charged at its end. */
+void call_start_metered(struct api *a, struct exchange *x,
+	const struct route_params *params, void (*work)(struct call *c));
+/* The same for what shows later to do so: -1 with c->err. Loop thread. */
+int call_meter(struct call *c);
 /* Once more to a worker, from `then`: c->work, and then `then` again. An error
  * goes to c->err. Loop thread. */
 int call_again(struct call *c, void (*work)(struct call *c));

@@ -86,7 +86,7 @@ json_t *completion_choices(struct sample *s)
 		struct sample_choice *c = &s->choices[at];
 
 		taken[at] = true;
-		if (s->params.echo && s->params.has_logprobs)
+		if (s->scored)
 			sample_echo_logprobs(s, c);
 		else if (!s->params.has_logprobs)
 			json_decref(logprobs_take(&c->logprobs));

@@ -120,10 +120,6 @@ static int check_completion(const struct sample_params *p, struct error *err)
 			"prompt has %zu texts, but a session has one timeline: "
 			"expected one",
 			p->n_prompts);
-	if (p->stream && p->echo && p->has_logprobs)
-		return error_set_param(err, ERROR_INVALID, "logprobs",
-			"logprobs of an echoed prompt can't be streamed: "
-			"leave out stream, echo or logprobs");
 	return 0;
 }
 

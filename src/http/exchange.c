@@ -1,11 +1,10 @@
 /*
- * One request and its answer: MHD's callbacks on one side, the routes' calls on
- * the other. MHD may be told to suspend only inside its own callbacks, and to
- * resume only from this, the loop thread.
+ * One request: MHD's callbacks on one side, the routes' calls on the other;
+ * what is answered is exchange_answer.c. MHD may be told to suspend only inside
+ * its own callbacks, and to resume only from this, the loop thread.
  */
 #include "http/internal.h"
 #include "http/guard.h"
-#include "http/gzip.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +12,6 @@
 #include <strings.h>
 #include <sys/epoll.h>
 
-#define BLOCK 4096
-#define GZIP_LEAST 2048 /* bytes of an answer */
 /* A body over its limit is read on up to here, so that the client gets to
  * read the refusal instead of a reset. */
 #define MAX_DISCARD (1u << 20)
@@ -110,23 +107,6 @@ void *exchange_sink_data(const struct exchange *x)
 	return x->sink ? x->sink_data : NULL;
 }
 
-void exchange_add_header(
-	struct exchange *x, const char *name, const char *value)
-{
-	struct exchange_header *h = &x->headers[x->n_headers];
-
-	if (x->n_headers == EXCHANGE_MAX_HEADERS)
-		return;
-	h->name = strdup(name);
-	h->value = strdup(value);
-	if (h->name && h->value) {
-		x->n_headers++;
-		return;
-	}
-	free(h->name);
-	free(h->value);
-}
-
 void exchange_close_after(struct exchange *x)
 {
 	x->close_after = true;
@@ -191,7 +171,7 @@ static void watch(struct exchange *x)
 		x->server->watch_fd, EPOLL_CTL_ADD, x->wire->fd, &ev);
 }
 
-static void unwatch(struct exchange *x)
+void exchange_unwatch(struct exchange *x)
 {
 	if (!x->watched)
 		return;
@@ -199,14 +179,14 @@ static void unwatch(struct exchange *x)
 	epoll_ctl(x->server->watch_fd, EPOLL_CTL_DEL, x->wire->fd, NULL);
 }
 
-static void suspend(struct exchange *x)
+void exchange_suspend(struct exchange *x)
 {
 	x->suspended = true;
 	MHD_suspend_connection(x->connection);
 	watch(x);
 }
 
-static void wake(struct exchange *x)
+void exchange_wake(struct exchange *x)
 {
 	if (!x->suspended)
 		return;
@@ -230,7 +210,7 @@ void exchange_sink_ready(struct exchange *x)
 	if (!x->suspended || x->phase != EXCHANGE_RECEIVING)
 		return;
 	pace(x);
-	wake(x);
+	exchange_wake(x);
 }
 
 static void close_route(struct exchange *x, bool completed)
@@ -244,187 +224,12 @@ static void close_route(struct exchange *x, bool completed)
 
 void exchange_client_left(struct exchange *x)
 {
-	unwatch(x);
+	exchange_unwatch(x);
 	if (x->left)
 		return;
 	x->left = true;
 	close_route(x, false);
-	wake(x);
-}
-
-/* --- the answer ------------------------------------------------------- */
-
-static void set_answer(struct exchange *x, unsigned status, const char *type)
-{
-	x->replied = true;
-	x->status = status;
-	x->type = type ? strdup(type) : NULL;
-}
-
-void exchange_reply(struct exchange *x, unsigned status, const char *type,
-	char *body, size_t len)
-{
-	if (x->replied) {
-		free(body);
-		return;
-	}
-	set_answer(x, status, type);
-	x->answer = body;
-	x->answer_len = len;
-	wake(x);
-}
-
-void exchange_stream_size(struct exchange *x, uint64_t bytes)
-{
-	x->stream_size = bytes;
-}
-
-void exchange_stream_begin(
-	struct exchange *x, unsigned status, const char *type)
-{
-	if (x->replied)
-		return;
-	set_answer(x, status, type);
-	x->streaming = true;
-	buf_init(&x->backlog, EXCHANGE_MAX_BACKLOG);
-	wake(x);
-}
-
-size_t exchange_stream_room(const struct exchange *x)
-{
-	return EXCHANGE_MAX_BACKLOG - (x->backlog.len - x->backlog_read);
-}
-
-int exchange_stream_write(struct exchange *x, const char *bytes, size_t len)
-{
-	if (len > exchange_stream_room(x))
-		return -1;
-	buf_consume(&x->backlog, x->backlog_read);
-	x->backlog_read = 0;
-	if (buf_append(&x->backlog, bytes, len) < 0)
-		return -1;
-	wake(x);
-	return 0;
-}
-
-void exchange_stream_end(struct exchange *x)
-{
-	x->ended = true;
-	wake(x);
-}
-
-static ssize_t read_backlog(void *arg, uint64_t pos, char *out, size_t max)
-{
-	struct exchange *x = arg;
-	size_t before = x->backlog.len - x->backlog_read, n;
-
-	(void)pos;
-	if (x->left)
-		return MHD_CONTENT_READER_END_WITH_ERROR;
-	if (!before && x->ended)
-		return MHD_CONTENT_READER_END_OF_STREAM;
-	if (!before) {
-		suspend(x);
-		return 0;
-	}
-	n = before < max ? before : max;
-	memcpy(out, x->backlog.data + x->backlog_read, n);
-	x->backlog_read += n;
-	x->sent += n;
-	if (before > EXCHANGE_MAX_BACKLOG / 2 &&
-		before - n <= EXCHANGE_MAX_BACKLOG / 2 && !x->ended && x->ops &&
-		x->ops->on_writable)
-		x->ops->on_writable(x->data);
-	return (ssize_t)n;
-}
-
-static struct MHD_Response *make_response(struct exchange *x)
-{
-	struct MHD_Response *r;
-
-	if (x->gzip)
-		return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN,
-			BLOCK, gzip_read, x->gzip, gzip_close);
-	if (x->streaming)
-		return MHD_create_response_from_callback(
-			x->stream_size, BLOCK, read_backlog, x, NULL);
-	r = MHD_create_response_from_buffer(x->answer_len, x->answer,
-		x->answer ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
-	if (r) {
-		x->sent = x->answer_len;
-		x->answer = NULL;
-	}
-	return r;
-}
-
-/* What the route says, and how long it took to begin the answer. */
-static void add_timing(const struct exchange *x, struct MHD_Response *r)
-{
-	char text[sizeof(x->timing) + 40];
-
-	snprintf(text, sizeof(text), "%s%stotal;dur=%.3f", x->timing,
-		x->timing[0] ? ", " : "", 1e3 * exchange_elapsed(x));
-	MHD_add_response_header(r, "Server-Timing", text);
-}
-
-/* The route has done it itself. */
-static bool is_encoded(const struct exchange *x)
-{
-	for (size_t i = 0; i < x->n_headers; i++)
-		if (!strcasecmp(x->headers[i].name,
-			    MHD_HTTP_HEADER_CONTENT_ENCODING))
-			return true;
-	return false;
-}
-
-/* What is long enough to be worth it, and of a kind that shrinks. */
-static void compress(struct exchange *x)
-{
-	if (is_encoded(x) || x->streaming || x->answer_len < GZIP_LEAST ||
-		x->http10 || !strcmp(x->method, "HEAD") || !x->type ||
-		(strncmp(x->type, "application/json", 16) != 0 &&
-			strncmp(x->type, "text/", 5) != 0) ||
-		!gzip_accepted(exchange_header(x, "Accept-Encoding")))
-		return;
-	x->gzip = gzip_open(x->answer, x->answer_len, &x->sent);
-	if (x->gzip)
-		x->answer = NULL;
-}
-
-static enum MHD_Result queue(struct exchange *x)
-{
-	struct MHD_Response *r;
-	enum MHD_Result queued;
-
-	compress(x);
-	r = make_response(x);
-	if (!r)
-		return MHD_NO;
-	if (x->type)
-		MHD_add_response_header(
-			r, MHD_HTTP_HEADER_CONTENT_TYPE, x->type);
-	for (size_t i = 0; i < x->n_headers; i++)
-		MHD_add_response_header(
-			r, x->headers[i].name, x->headers[i].value);
-	MHD_add_response_header(r, "X-Request-Id", x->id);
-	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
-	add_timing(x, r);
-	if (x->gzip)
-		MHD_add_response_header(
-			r, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
-	if (x->answer_len >= GZIP_LEAST)
-		MHD_add_response_header(
-			r, MHD_HTTP_HEADER_VARY, "Accept-Encoding");
-	if (x->close_after || x->server->draining)
-		MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
-	x->phase = EXCHANGE_QUEUED;
-	if (!x->streaming)
-		unwatch(x);
-	if (x->wire)
-		x->wire->phase = CONNECTION_ANSWERING;
-	queued = MHD_queue_response(x->connection, x->status, r);
-	MHD_destroy_response(r);
-	return queued;
+	exchange_wake(x);
 }
 
 /* --- MHD's callbacks -------------------------------------------------- */
@@ -509,8 +314,8 @@ void *exchange_open(
 static enum MHD_Result settle(struct exchange *x)
 {
 	if (x->replied)
-		return queue(x);
-	suspend(x);
+		return exchange_queue(x);
+	exchange_suspend(x);
 	return MHD_YES;
 }
 
@@ -537,7 +342,7 @@ static enum MHD_Result begin(
 	if (guard_check(x))
 		x->server->ops->begin(x->server->ctx, x);
 	if (x->replied)
-		return queue(x);
+		return exchange_queue(x);
 	buf_init(&x->body, x->max_body);
 	return MHD_YES;
 }
@@ -569,7 +374,7 @@ static size_t pour(struct exchange *x, const char *data, size_t len)
 	if (taken < len) {
 		if (x->wire)
 			x->wire->phase = CONNECTION_ANSWERING;
-		suspend(x);
+		exchange_suspend(x);
 	}
 	return taken;
 }
@@ -650,7 +455,7 @@ void exchange_over(void *server, struct MHD_Connection *connection, void **slot,
 	*slot = NULL;
 	if (!x)
 		return;
-	unwatch(x);
+	exchange_unwatch(x);
 	close_route(x, completed && !x->left);
 	s->ops->ended(s->ctx, x, completed && !x->left);
 	s->body_total -= x->reserved;

@@ -9,7 +9,7 @@
 /* What a stored answer begins with; then owner, route and key with their NULs,
  * and the body. */
 struct head {
-	uint32_t version, status, is_stream;
+	uint32_t version, status, kind;
 	uint32_t owner; /* bytes of it, with its NUL; 0: none */
 	XXH128_hash_t body;
 };
@@ -97,6 +97,15 @@ int idempotent_claim(struct idempotents *all, struct idempotent *i,
 	return 1;
 }
 
+void idempotent_move(
+	struct idempotents *all, struct idempotent *from, struct idempotent *to)
+{
+	*to = *from;
+	if (from->claimed)
+		*find(all, from) = to;
+	*from = (struct idempotent){ 0 };
+}
+
 static void leave(struct idempotent *holder, struct idempotent *i)
 {
 	struct idempotent **at = &holder->line;
@@ -166,7 +175,7 @@ static int decode(const struct idempotent *i, struct idempotent_answer *answer,
 	if (!XXH128_isEqual(head.body, i->body))
 		return other_body(i, err);
 	answer->status = head.status;
-	answer->is_stream = head.is_stream;
+	answer->kind = (enum idempotent_kind)head.kind;
 	buf_consume(b, sizeof(head) + owner + route + key);
 	return 1;
 }
@@ -193,12 +202,12 @@ int idempotent_find(const struct idempotent *i, struct sessions *s,
 }
 
 int idempotent_change(const struct idempotent *i, unsigned status,
-	bool is_stream, const char *body, size_t len, int64_t ttl,
+	enum idempotent_kind kind, const char *body, size_t len, int64_t ttl,
 	char key[STORE_KEY_MAX + 1], struct buf *value,
 	struct store_change *change, struct error *err)
 {
 	uint32_t owner = *i->owner ? (uint32_t)strlen(i->owner) + 1 : 0;
-	struct head head = { VERSION, status, is_stream, owner, i->body };
+	struct head head = { VERSION, status, kind, owner, i->body };
 
 	store_key(i, key);
 	buf_init(value, ANSWER_MAX);

@@ -23,6 +23,7 @@ struct idempotent {
 	char owner[EXCHANGE_OWNER_MAX + 1]; /* keys of one are not another's */
 	XXH128_hash_t body;
 	bool claimed;
+	bool left; /* of a group: its client has, so it is about to end */
 	struct idempotent *next;      /* in its bucket */
 	struct idempotent *line;      /* who waits for it, in order */
 	struct idempotent *line_next; /* in that line */
@@ -45,13 +46,21 @@ int idempotent_claim(struct idempotents *all, struct idempotent *i,
 /* Who has the key now, or NULL. */
 struct idempotent *idempotent_holder(
 	struct idempotents *all, const struct idempotent *i);
+/* The same claim, and who waits for it, in another place. */
+void idempotent_move(struct idempotents *all, struct idempotent *from,
+	struct idempotent *to);
 /* Give the key back, or step out of the line; fine on what has neither. */
 void idempotent_release(struct idempotents *all, struct idempotent *i);
 
-/* A stored answer: a JSON body, or the id of a stream. */
+enum idempotent_kind {
+	IDEMPOTENT_JSON,   /* a body */
+	IDEMPOTENT_STREAM, /* the id of a stream */
+	IDEMPOTENT_EVENTS, /* a stream's bytes */
+};
+
 struct idempotent_answer {
 	unsigned status;
-	bool is_stream;
+	enum idempotent_kind kind;
 	struct buf body;
 };
 
@@ -62,7 +71,7 @@ int idempotent_find(const struct idempotent *i, struct sessions *s,
 
 /* The change that stores an answer; key and value are the caller's memory. */
 int idempotent_change(const struct idempotent *i, unsigned status,
-	bool is_stream, const char *body, size_t len, int64_t ttl,
+	enum idempotent_kind kind, const char *body, size_t len, int64_t ttl,
 	char key[STORE_KEY_MAX + 1], struct buf *value,
 	struct store_change *change, struct error *err);
 

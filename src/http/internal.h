@@ -141,4 +141,12 @@ void exchange_over(void *server, struct MHD_Connection *connection, void **slot,
 /* The client is gone: tell the route, then let MHD close the connection. */
 void exchange_client_left(struct exchange *x);
 
+/* Until there is more to send or to take. Inside MHD's callbacks only. */
+void exchange_suspend(struct exchange *x);
+void exchange_wake(struct exchange *x);
+/* Whether the client leaves does not matter any more. */
+void exchange_unwatch(struct exchange *x);
+/* exchange_answer.c: hand the answer to MHD. */
+enum MHD_Result exchange_queue(struct exchange *x);
+
 #endif

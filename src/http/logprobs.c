@@ -2,7 +2,7 @@
 
 #include "http/reply.h"
 
-static json_t *text_of(const struct tokenizer *t, uint32_t token)
+json_t *logprobs_token(const struct tokenizer *t, uint32_t token)
 {
 	const char *bytes;
 	size_t len;
@@ -11,19 +11,14 @@ static json_t *text_of(const struct tokenizer *t, uint32_t token)
 	return reply_text(bytes, len);
 }
 
-static json_t *top_object(
-	const struct tokenizer *t, const struct generate_top *top, unsigned n)
+static void set(
+	json_t *json, const struct tokenizer *t, uint32_t token, float logprob)
 {
-	json_t *json = json_object();
+	json_t *text = logprobs_token(t, token);
 
-	for (unsigned i = 0; i < n; i++) {
-		json_t *text = text_of(t, top[i].token);
-
-		json_object_set_new(json, json_string_value(text),
-			json_real((double)top[i].logprob));
-		json_decref(text);
-	}
-	return json;
+	json_object_set_new(
+		json, json_string_value(text), json_real((double)logprob));
+	json_decref(text);
 }
 
 /* Code points that the token begins. */
@@ -51,25 +46,35 @@ static int begin(struct logprobs *l, bool offsets)
 		       : -1;
 }
 
+void logprobs_skip(
+	struct logprobs *l, const struct tokenizer *t, uint32_t token)
+{
+	l->offset += code_points(t, token);
+}
+
 int logprobs_add(struct logprobs *l, const struct tokenizer *t, uint32_t token,
 	const float *logprob, const struct generate_top *top, unsigned n_top,
 	bool offsets)
 {
-	json_t *number = logprob ? json_real((double)*logprob) : json_null();
+	json_t *number, *tops;
 
-	if (!l->tokens && begin(l, offsets) < 0) {
-		json_decref(number);
+	if (!l->tokens && begin(l, offsets) < 0)
 		return -1;
-	}
-	if (json_array_append_new(l->tokens, text_of(t, token)) < 0 ||
+	number = logprob ? json_real((double)*logprob) : json_null();
+	tops = logprob ? json_object() : json_null();
+	for (unsigned i = 0; logprob && i < n_top; i++)
+		set(tops, t, top[i].token, top[i].logprob);
+	/* As OpenAI's, which has up to n + 1 of them. */
+	if (logprob && l->text_offsets)
+		set(tops, t, token, *logprob);
+	if (json_array_append_new(l->tokens, logprobs_token(t, token)) < 0 ||
 		json_array_append_new(l->token_logprobs, number) < 0 ||
-		json_array_append_new(l->top_logprobs,
-			logprob ? top_object(t, top, n_top) : json_null()) < 0)
+		json_array_append_new(l->top_logprobs, tops) < 0)
 		return -1;
 	if (l->text_offsets && json_array_append_new(l->text_offsets,
 				       json_integer((json_int_t)l->offset)) < 0)
 		return -1;
-	l->offset += code_points(t, token);
+	logprobs_skip(l, t, token);
 	return 0;
 }
 

@@ -77,7 +77,8 @@ static const struct metric template[] = {
 		"Requests refused for what their key or address has used",
 		{ { "limit", "requests|tokens|generations" } } },
 	[MEASURE_LIMIT] = { "unrolld_limit", METRIC_GAUGE,
-		"Limits as they are configured; 0 is none",
+		"Limits as they are configured, in bytes, seconds or numbers; "
+		"0 is none",
 		{ { "option", "" } } },
 	[MEASURE_STREAMS_BYTES] = { "unrolld_streams_buffer_bytes",
 		METRIC_GAUGE, "Sent events that are kept for replay" },
@@ -140,7 +141,7 @@ static int join_routes(struct api *a, struct buf *out)
 
 struct measures_rows {
 	struct metric rows[N_MEASURES];
-	char limits[1024];
+	char limits[2048];
 	char labels[];
 };
 

@@ -166,6 +166,20 @@ void reply_json(struct exchange *x, unsigned status, json_t *json)
 	exchange_reply(x, status, TYPE_JSON, text, strlen(text));
 }
 
+bool reply_unchanged(struct exchange *x, const char *tag)
+{
+	const char *known = exchange_header(x, "If-None-Match");
+
+	exchange_add_header(x, "ETag", tag);
+	exchange_add_header(x, "Cache-Control", "no-cache");
+	/* Compared weakly. */
+	if (!known ||
+		(strcmp(known, "*") != 0 && !strstr(known, strchr(tag, '"'))))
+		return false;
+	exchange_reply(x, 304, NULL, NULL, 0);
+	return true;
+}
+
 static void add_retry_after(struct exchange *x, unsigned seconds)
 {
 	char text[16];

@@ -73,6 +73,7 @@ int request_parse(const char *body, size_t len, bool optional, json_t **json,
 	struct error *err)
 {
 	json_error_t e;
+	const char *nul;
 	char what[96];
 
 	if (!len && optional) {
@@ -82,6 +83,13 @@ int request_parse(const char *body, size_t len, bool optional, json_t **json,
 	if (!len)
 		return error_set(err, ERROR_INVALID,
 			"the body is empty, expected a JSON object");
+	/* Never in JSON, and passed over by the parser after a number. */
+	nul = memchr(body, 0, len);
+	if (nul)
+		return error_set(err, ERROR_INVALID,
+			"the body is not valid JSON: there is a NUL byte at "
+			"%zu",
+			(size_t)(nul - body));
 	if (too_deep(body, len))
 		return error_set(err, ERROR_INVALID,
 			"the body nests deeper than %d levels",

@@ -1,7 +1,8 @@
 /* POST /v1/activations: a worker's work. */
 #include "http/base64.h"
 #include "http/call.h"
-#include "http/reply.h"
+#include "http/fields.h"
+#include "http/logprobs.h"
 #include "serve/activations.h"
 
 #include <stdio.h>
@@ -33,11 +34,8 @@ enum {
 #define MEMBER(m) .offset = offsetof(struct activations_body, m)
 
 static const struct field fields[] = {
-	[A_MODEL] = { .name = "model",
-		.type = FIELD_NAME,
-		MEMBER(model),
-		.max = REGISTRY_NAME_MAX,
-		.help = "A name of /v1/models; the default one without it" },
+	[A_MODEL] = MODEL_FIELD(struct activations_body, model,
+		"A name of /v1/models; the default one without it"),
 	[A_TEXT] = { .name = "text",
 		.type = FIELD_TEXT,
 		MEMBER(text),
@@ -98,14 +96,6 @@ struct reading {
 	struct activations answer;
 };
 
-static json_t *token_text(const struct registry_entry *m, uint32_t token)
-{
-	size_t len;
-	const char *bytes = tokenizer_bytes(m->tokenizer, token, &len);
-
-	return reply_text(bytes, len);
-}
-
 static json_t *describe_series(const struct activations *a)
 {
 	json_t *all = json_object();
@@ -139,7 +129,8 @@ static json_t *describe_top(
 
 			json_array_append_new(
 				list, json_pack("{s:o, s:f}", "text",
-					      token_text(m, top->token),
+					      logprobs_token(
+						      m->tokenizer, top->token),
 					      "logprob", (double)top->logprob));
 		}
 		json_array_append_new(all, list);
@@ -155,8 +146,8 @@ static json_t *describe(
 	json_t *tokens = json_array(), *cells = json_array(), *json;
 
 	for (size_t t = o->from; t < next; t++)
-		json_array_append_new(
-			tokens, token_text(o->model, o->tokens[t]));
+		json_array_append_new(tokens,
+			logprobs_token(o->model->tokenizer, o->tokens[t]));
 	for (size_t j = 0; j < a->n_cells; j++)
 		json_array_append_new(
 			cells, json_integer(o->cells ? (json_int_t)o->cells[j]
@@ -244,8 +235,10 @@ static void read_text(
 		return;
 	token_buf_init(&r.tokens, ACTIVATIONS_MAX_TOKENS);
 	if (fill(&r, b, given, &o, &c->err) == 0 &&
-		activations_read(&r.answer, &o, &c->err) == 0)
+		activations_read(&r.answer, &o, &c->err) == 0) {
+		c->prompt_tokens = o.from + r.answer.count;
 		c->answer = describe(&o, &r.answer);
+	}
 	activations_release(&r.answer);
 	token_buf_release(&r.tokens);
 	free(r.cells);
@@ -270,7 +263,7 @@ static void work(struct call *c)
 static void activations(
 	void *ctx, struct exchange *x, const struct route_params *p)
 {
-	call_start(ctx, x, p, work);
+	call_start_metered(ctx, x, p, work);
 }
 
 static const struct route rows[] = {

@@ -101,6 +101,8 @@ static void caption(struct call *c, const struct caption_body *b,
 	if (caption_model_image(m, bytes, len, &o, texts, &n, &c->err) < 0)
 		return;
 	c->answer = answer(m, texts, n);
+	for (size_t i = 0; i < n; i++)
+		c->tokens += texts[i].tokens;
 	caption_texts_release(texts, n);
 }
 
@@ -151,7 +153,7 @@ static void work(struct call *c)
 
 static void handle(void *ctx, struct exchange *x, const struct route_params *p)
 {
-	call_start(ctx, x, p, work);
+	call_start_metered(ctx, x, p, work);
 }
 
 static const struct route rows[] = {

@@ -124,25 +124,12 @@ void sample_detach(struct sample *s)
 	s->x = NULL;
 }
 
-/* Who was turned away from the queue is told when it may be worth a try. */
-static void reply_failure(struct sample *s, const struct error *err)
-{
-	struct engine *engine = s->api->backend.engine;
-
-	if (s->x && err->code == ERROR_OVERLOADED)
-		reply_error_later(s->x, err,
-			s->retry_after ? s->retry_after
-				       : engine_retry_after(engine));
-	else if (s->x)
-		reply_error(s->x, err);
-}
-
 void sample_refuse(struct sample *s, const struct error *err)
 {
 	if (s->group)
 		group_failed(s, err);
-	else
-		reply_failure(s, err);
+	else if (s->x)
+		api_reply_error(s->api, s->x, err, s->retry_after);
 	sample_detach(s);
 	sample_free(s);
 }
@@ -260,7 +247,7 @@ static void answer_whole(struct sample *s)
 	if (s->stopping && r->error.code)
 		reply_refuse(s->x, 503, "unavailable", "", SAMPLE_STOPPED);
 	else if (r->error.code)
-		reply_failure(s, &r->error);
+		api_reply_error(s->api, s->x, &r->error, s->retry_after);
 	else if (s->stored) {
 		exchange_reply(s->x, 200, "application/json", s->stored,
 			strlen(s->stored));
@@ -279,7 +266,7 @@ static int store_answer(struct sample *s, char key[STORE_KEY_MAX + 1],
 	json_decref(json);
 	if (!s->stored)
 		return error_set_memory(err, "answer", 1);
-	return idempotent_change(&s->key, 200, false, s->stored,
+	return idempotent_change(&s->key, 200, IDEMPOTENT_JSON, s->stored,
 		strlen(s->stored), (int64_t)s->api->o.idempotency_ttl, key,
 		value, c, err);
 }
@@ -424,8 +411,7 @@ static int take(struct sample *s, const struct generate_event *e)
 {
 	/* What the client has got already is only counted. */
 	if (e->type == GENERATE_TOKEN && e->index <= s->resume.from) {
-		s->frame_index = e->index;
-		s->frame_settled = e->settled;
+		sample_skip(s, e);
 		return 0;
 	}
 	if (e->type == GENERATE_TOKEN)
@@ -438,19 +424,32 @@ static int take(struct sample *s, const struct generate_event *e)
 	return s->params.stream && sample_frame_full(s) ? sample_flush(s) : 0;
 }
 
+static void read_event(struct sample *s)
+{
+	if (s->event)
+		return;
+	s->event = generate_next(s->request);
+	if (s->event && !s->seen_event) {
+		s->seen_event = true;
+		sample_see_first(s);
+	}
+}
+
 /* Read what the engine has for it, as far as its client keeps up: what is left
  * in the ring pauses the slot. */
 void sample_pump(struct sample *s)
 {
 	const struct generate_event *e;
 
-	if ((s->x || s->detached) && !sample_echo(s))
-		return;
 	for (;;) {
+		read_event(s);
+		if ((s->x || s->detached) && !sample_echo(s))
+			return;
 		if (s->params.stream && s->x &&
 			exchange_stream_room(s->x) < SAMPLE_FRAME_ROOM)
 			return;
-		e = generate_next(s->request);
+		e = s->event;
+		s->event = NULL;
 		if (!e)
 			break;
 		if (e->type == GENERATE_ENDED) {

@@ -7,8 +7,8 @@
  */
 #include "http/call.h"
 #include "http/client.h"
+#include "http/fields.h"
 #include "http/logprobs.h"
-#include "http/reply.h"
 #include "serve/score.h"
 #include "serve/session_branch.h"
 
@@ -21,7 +21,6 @@
 #define BATCH_BYTES (1u << 20)
 #define MAX_TEXTS 10000
 #define MAX_LOGPROBS (1u << 20) /* values in one answer */
-#define MAX_USER 256
 
 struct score_params {
 	const json_t *text;
@@ -49,45 +48,18 @@ static const struct field score_fields[] = {
 		MEMBER(prefix),
 		.help = "Text that is read before each of them and not scored",
 		.preset = "\"\"" },
-	[S_MODEL] = { .name = "model",
-		.type = FIELD_NAME,
-		MEMBER(model),
-		.max = REGISTRY_NAME_MAX,
-		.help = "A name of /v1/models; the session's or the default "
-			"one without it" },
-	[S_SESSION] = { .name = "session",
-		.type = FIELD_NAME,
-		MEMBER(session),
-		.max = SESSION_ID_MAX,
-		.help = "Score each as this session's continuation; it stays "
-			"where it is" },
-	[S_LOGPROBS] = { .name = "logprobs",
-		.type = FIELD_INT,
-		MEMBER(logprobs),
-		.min = 0,
-		.max = GENERATE_MAX_LOGPROBS,
-		.help = "Give each token's log-probability, and those of so "
-			"many most probable ones in its place" },
-	{ .name = "unknown",
-		.type = FIELD_CHOICE,
-		MEMBER(unknown),
-		.choices = "error|skip|auto",
-		.help = "What to do with what the vocabulary lacks; auto is "
-			"its <unk> where it has one, else error",
-		.preset = "\"auto\"" },
-	{ .name = "priority",
-		.type = FIELD_CHOICE,
-		MEMBER(priority),
-		.choices = "interactive|bulk",
-		.help = "Bulk work lets interactive requests go first, and "
-			"still gets an eighth",
-		.preset = "\"interactive\"" },
-	{ .name = "user",
-		.type = FIELD_NAME,
-		MEMBER(user),
-		.max = MAX_USER,
-		.help = "Whom the client asks for: shares are even among "
-			"clients and their users" },
+	[S_MODEL] = MODEL_FIELD(struct score_params, model,
+		"A name of /v1/models; the session's or the default "
+		"one without it"),
+	[S_SESSION] = SESSION_FIELD(struct score_params, session,
+		"Score each as this session's continuation; it stays "
+		"where it is"),
+	[S_LOGPROBS] = LOGPROBS_FIELD(struct score_params, logprobs,
+		"Give each token's log-probability, and those of so "
+		"many most probable ones in its place"),
+	UNKNOWN_FIELD(struct score_params, unknown),
+	PRIORITY_FIELD(struct score_params, priority),
+	USER_FIELD(struct score_params, user),
 };
 #define N_FIELDS (sizeof(score_fields) / sizeof(score_fields[0]))
 
@@ -122,9 +94,6 @@ static void run_free(struct score_run *r)
 	struct api *a = r->call->api;
 
 	if (r->listed) {
-		quota_end(a->quota, r->call->client, uv_now(a->loop));
-		quota_spend(
-			a->quota, r->call->client, uv_now(a->loop), r->tokens);
 		*(r->prev ? &r->prev->next : &a->scores) = r->next;
 		if (r->next)
 			r->next->prev = r->prev;
@@ -143,8 +112,7 @@ static void finish(struct score_run *r)
 {
 	struct call *c = r->call;
 
-	if (c->x)
-		exchange_count_tokens(c->x, r->tokens, 0);
+	c->prompt_tokens = r->tokens;
 	run_free(r);
 	c->left = NULL;
 	c->then = NULL;
@@ -220,6 +188,7 @@ static int open_text(struct score_run *r, size_t i, struct error *err)
 		.len = json_string_length(text),
 		.prefix = p->prefix.bytes,
 		.prefix_len = p->prefix.len,
+		.max_prompt = o->max_prompt,
 		.unknown = (enum unknown_policy)p->unknown,
 		.start = p->session ? &r->start : NULL,
 		.has_top = r->has_logprobs,
@@ -433,7 +402,6 @@ static void enlist(struct score_run *r)
 	if (r->listed)
 		return;
 	r->listed = true;
-	quota_begin(a->quota, r->call->client, uv_now(a->loop));
 	r->call->left = on_left;
 	if (r->call->x)
 		snprintf(r->id, sizeof(r->id), "score-%s",
@@ -510,13 +478,7 @@ static void work_score(struct call *c)
 
 static void score(void *ctx, struct exchange *x, const struct route_params *p)
 {
-	struct error err;
-	unsigned wait = api_check_generation(ctx, client_of(x), &err);
-
-	if (wait)
-		reply_error_later(x, &err, wait);
-	else
-		call_start(ctx, x, p, work_score);
+	call_start_metered(ctx, x, p, work_score);
 }
 
 static const struct route rows[] = {

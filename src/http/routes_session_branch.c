@@ -1,5 +1,5 @@
 /* Snapshots, rewinds and peeks: a worker's work. */
-#include "http/reply.h"
+#include "http/logprobs.h"
 #include "http/session_answer.h"
 
 #include <math.h>
@@ -165,13 +165,9 @@ static const struct field peek_query[] = {
 static json_t *describe_token(
 	const struct registry_entry *m, const struct generate_top *t)
 {
-	const char *bytes;
-	size_t len;
-
-	bytes = tokenizer_bytes(m->tokenizer, t->token, &len);
 	return json_pack("{s:I, s:o, s:f, s:f}", "token", (json_int_t)t->token,
-		"text", reply_text(bytes, len), "logprob", (double)t->logprob,
-		"probability", exp((double)t->logprob));
+		"text", logprobs_token(m->tokenizer, t->token), "logprob",
+		(double)t->logprob, "probability", exp((double)t->logprob));
 }
 
 static void answer_peek(struct call *c, const struct session_peek *p)

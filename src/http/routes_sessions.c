@@ -1,4 +1,5 @@
 /* Sessions are in a store, so everything here is a worker's work. */
+#include "http/fields.h"
 #include "http/session_answer.h"
 #include "http/session_prime.h"
 
@@ -31,11 +32,8 @@ static const struct field create_fields[] = {
 	[CREATE_ID] = SESSION_ID_FIELD(create, id,
 		"A name of letters, digits, '.', '_' and '-'; without it one "
 		"is made up"),
-	[CREATE_MODEL] = { .name = "model",
-		.type = FIELD_NAME,
-		.offset = offsetof(struct create, model),
-		.max = REGISTRY_NAME_MAX,
-		.help = "The model it belongs to; the default one without it" },
+	[CREATE_MODEL] = MODEL_FIELD(struct create, model,
+		"The model it belongs to; the default one without it"),
 	[CREATE_SEED] = SESSION_SEED_FIELD(
 		create, seed, "Of its draws; without it a random one"),
 	[CREATE_TTL] = SESSION_TTL_FIELD(create, ttl,

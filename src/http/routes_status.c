@@ -2,10 +2,13 @@
 #include "http/api_internal.h"
 #include "http/reply.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #define MAX_METRICS (4u << 20)
+#define MAX_OPENAPI (4u << 20)
 
 static void healthz(
 	void *ctx, struct exchange *x, const struct route_params *params)
@@ -42,13 +45,46 @@ static void metrics(
 	exchange_reply(x, 200, METRICS_CONTENT_TYPE, out.data, out.len);
 }
 
+/* The routes stay what they are, so once is enough. */
+static int write_openapi(struct api *a)
+{
+	json_t *json = openapi_document(&a->router, a->o.version);
+	char *text = json ? json_dumps(json, REPLY_JSON) : NULL;
+	int done = -1;
+
+	json_decref(json);
+	buf_init(&a->openapi, MAX_OPENAPI);
+	if (text)
+		done = buf_puts(&a->openapi, text);
+	free(text);
+	if (done < 0)
+		buf_release(&a->openapi);
+	else
+		snprintf(a->openapi_tag, sizeof(a->openapi_tag),
+			"W/\"%016llx\"",
+			(unsigned long long)XXH3_64bits(
+				a->openapi.data, a->openapi.len));
+	return done;
+}
+
 static void openapi(
 	void *ctx, struct exchange *x, const struct route_params *params)
 {
 	struct api *a = ctx;
+	char *copy;
 
 	(void)params;
-	reply_json(x, 200, openapi_document(&a->router, a->o.version));
+	if (!a->openapi.len && write_openapi(a) < 0) {
+		exchange_reply(x, 503, NULL, NULL, 0);
+		return;
+	}
+	if (reply_unchanged(x, a->openapi_tag))
+		return;
+	copy = malloc(a->openapi.len);
+	if (copy)
+		memcpy(copy, a->openapi.data, a->openapi.len);
+	exchange_reply(x, copy ? 200 : 503, "application/json", copy,
+		copy ? a->openapi.len : 0);
 }
 
 static const struct route rows[] = {

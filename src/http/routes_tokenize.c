@@ -1,6 +1,7 @@
 /* Text to tokens and back, on a worker. A text may also come raw, in any
  * charset; its fields are then in the query. */
 #include "http/call.h"
+#include "http/fields.h"
 #include "http/api_internal.h"
 #include "serve/tokenize.h"
 
@@ -16,20 +17,7 @@ struct tokenize_body {
 };
 
 #define MEMBER(member_) .offset = offsetof(struct tokenize_body, member_)
-#define MODEL_FIELD                                                 \
-	{                                                           \
-		.name = "model", .type = FIELD_NAME, MEMBER(model), \
-		.max = REGISTRY_NAME_MAX,                           \
-		.help = "Whose tokens; without it the default's"    \
-	}
-#define UNKNOWN_FIELD                                                     \
-	{                                                                 \
-		.name = "unknown", .type = FIELD_CHOICE, MEMBER(unknown), \
-		.choices = "error|skip|auto",                             \
-		.help = "What to do with what the vocabulary lacks; "     \
-			"auto is its <unk> where it has one, else error", \
-		.preset = "\"auto\""                                      \
-	}
+#define MODEL_HELP "Whose tokens; without it the default's"
 #define TEXTS_FIELD                                                     \
 	{                                                               \
 		.name = "texts", .type = FIELD_BOOL, MEMBER(texts),     \
@@ -45,15 +33,15 @@ static const struct field tokenize_fields[] = {
 		.type = FIELD_TEXT,
 		MEMBER(text),
 		.help = "The text" },
-	[TOKENIZE_MODEL] = MODEL_FIELD,
-	[TOKENIZE_UNKNOWN] = UNKNOWN_FIELD,
+	[TOKENIZE_MODEL] = MODEL_FIELD(struct tokenize_body, model, MODEL_HELP),
+	[TOKENIZE_UNKNOWN] = UNKNOWN_FIELD(struct tokenize_body, unknown),
 	[TOKENIZE_TEXTS] = TEXTS_FIELD,
 };
 #define N_TOKENIZE (sizeof(tokenize_fields) / sizeof(tokenize_fields[0]))
 
 static const struct field tokenize_query[] = {
-	MODEL_FIELD,
-	UNKNOWN_FIELD,
+	MODEL_FIELD(struct tokenize_body, model, MODEL_HELP),
+	UNKNOWN_FIELD(struct tokenize_body, unknown),
 	TEXTS_FIELD,
 	{ .name = "encoding",
 		.type = FIELD_NAME,
@@ -203,11 +191,7 @@ static const struct field detokenize_fields[] = {
 		.schema = "{\"type\":\"array\",\"items\":{\"type\":"
 			  "\"integer\",\"minimum\":0}}",
 		.help = "Token ids" },
-	{ .name = "model",
-		.type = FIELD_NAME,
-		.offset = offsetof(struct detokenize_body, model),
-		.max = REGISTRY_NAME_MAX,
-		.help = "Whose tokens; without it the default's" },
+	MODEL_FIELD(struct detokenize_body, model, MODEL_HELP),
 };
 #define N_DETOKENIZE (sizeof(detokenize_fields) / sizeof(detokenize_fields[0]))
 

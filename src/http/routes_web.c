@@ -17,14 +17,6 @@
 	"img-src 'self' data: blob:; connect-src 'self'; base-uri " \
 	"'none'; form-action 'none'; frame-ancestors 'none'"
 
-/* If-None-Match: weak comparison, as RFC 9110 wants it. */
-static bool has_it(const struct exchange *x, const char *tag)
-{
-	const char *known = exchange_header(x, "If-None-Match");
-
-	return known && (!strcmp(known, "*") || strstr(known, tag));
-}
-
 static void reply_bytes(
 	struct exchange *x, const char *type, const struct web_bytes *b)
 {
@@ -46,15 +38,11 @@ static void reply_file(struct exchange *x, const struct web_file *f)
 	char tag[40];
 
 	snprintf(tag, sizeof(tag), "\"%s%s\"", f->tag, gzip ? "-gzip" : "");
-	exchange_add_header(x, "ETag", tag);
-	exchange_add_header(x, "Cache-Control", "no-cache");
 	exchange_add_header(x, "Vary", "Accept, Accept-Encoding");
 	exchange_add_header(x, "Content-Security-Policy", POLICY);
 	exchange_add_header(x, "Referrer-Policy", "no-referrer");
-	if (has_it(x, tag)) {
-		exchange_reply(x, 304, NULL, NULL, 0);
+	if (reply_unchanged(x, tag))
 		return;
-	}
 	if (gzip)
 		exchange_add_header(x, "Content-Encoding", "gzip");
 	reply_bytes(x, f->type, gzip ? &f->gzip : &f->plain);

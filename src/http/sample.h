@@ -44,7 +44,6 @@ struct sample_params {
 	bool may_be_empty; /* length may be 0 */
 };
 
-#define SAMPLE_USER_MAX 256
 #define SAMPLE_MAX_DEADLINE 86400000 /* ms: a day */
 #define SAMPLE_MAX_WAIT 600000	     /* ms */
 /* The first so many rows are those of POST /sample; those of POST
@@ -109,6 +108,7 @@ struct sample_resume {
 	bool has_from;
 	uint64_t from; /* tokens that the client has */
 	bool held;     /* its session was asked for */
+	bool echoed;   /* the client has the prompt */
 	bool needs_session;
 	bool replays;		       /* nothing new, nothing to store */
 	struct request_record *record; /* until it is the request's */
@@ -139,7 +139,7 @@ struct sample {
 	bool submitted, cancelled, stopping;
 	unsigned retry_after; /* of a limit that refuses it, seconds */
 
-	/* Until it runs: sample_open.c. */
+	/* Until it runs. */
 	struct idempotent key;
 	struct idempotent_answer answer; /* found under it */
 	int found;			 /* idempotent_find */
@@ -169,9 +169,14 @@ struct sample {
 	struct buf marks;	/* struct sample_mark: frames not yet sent */
 	uint64_t kept; /* tokens of choice 0 that the client has, settled */
 	uint64_t sent; /* and those of the events that it has */
-	unsigned echo_choice; /* to be sent the prompt next */
-	size_t echo_offset;
-	unsigned frame_choice;		      /* whose text is pending */
+	const struct generate_event *event; /* read, not yet taken */
+	bool seen_event;
+	bool scored;	       /* generate_scores is whole */
+	bool from_zero;	       /* the prompt is the timeline's first text */
+	unsigned echo_choice;  /* to be sent the prompt next */
+	size_t echo_offset;    /* bytes of it that were */
+	uint64_t echo_tokens;  /* and tokens, when they are scored */
+	unsigned frame_choice; /* whose text is pending */
 	uint64_t frame_settled, frame_tokens; /* of the pending frame */
 	uint64_t frame_index;		      /* of the last token read */
 	struct sample_choice choices[GENERATE_MAX_CHOICES];
@@ -188,27 +193,53 @@ struct sample_mark {
 	uint64_t bytes, settled, tokens;
 };
 
-/* sample_open.c: from a body, or what is resumed, to a running generation. */
-/* NULL: x has got an error. */
+/* sample_start.c. NULL: x has got an error. */
 struct sample *sample_new(
 	struct api *a, struct exchange *x, const struct sample_shape *shape);
 /* One more of the same request, for another of its prompts. */
 struct sample *sample_new_member(struct sample *first);
+/* Parse the body, and go on. */
 void sample_start(struct sample *s);
-/* The generation's options from the parameters; into s->request. */
-int sample_generate(struct sample *s, const struct generate_options *base,
-	struct error *err);
-void sample_options(const struct sample *s, struct generate_options *o);
 int sample_parse(
 	struct sample *s, const char *text, size_t len, struct error *err);
-void sample_post(struct sample *s, void (*run)(struct worker_job *job),
-	void (*done)(struct worker_job *job));
+
+/* sample_claim.c: go on once the key is its own, unless there is an answer. */
+void sample_claim(struct sample *s);
+
+/* sample_line.c: hold the session, waiting for it as long as that, and open. */
 void sample_hold(struct sample *s, const char *session, int64_t wait_ms);
-/* s->err, or the request is open. */
-void sample_opened(struct worker_job *job);
+/* It is refused when it still waits after so long. */
+int sample_wait(struct sample *s, int64_t ms, struct error *err);
+void sample_stop_wait(struct sample *s);
 /* Out of the line that it stands in, and not back into it; false: it stands in
  * none, or its turn is on the way. */
 bool sample_leave_line(struct sample *s);
+
+/* sample_open.c: to its session, if it has one, and to its engine. */
+void sample_advance(struct sample *s);
+/* What it needs is held. */
+void sample_open(struct sample *s);
+/* s->err, or the request is open. */
+void sample_opened(struct worker_job *job);
+void sample_submit(struct sample *s);
+void sample_post(struct sample *s, void (*run)(struct worker_job *job),
+	void (*done)(struct worker_job *job));
+
+/* sample_options.c: the generation's options from the parameters; into
+ * s->request. */
+void sample_options(const struct sample *s, struct generate_options *o);
+int sample_generate(struct sample *s, const struct generate_options *base,
+	struct error *err);
+
+/* sample_record.c: the request as it was sent, for a stream that may be
+ * resumed; NULL: it can't be. It has the body then. */
+int sample_make_record(
+	struct sample *s, struct request_record **out, struct error *err);
+/* -1: it is not stored, and its client relies on that. */
+int sample_post_record(struct sample *s, struct error *err);
+void sample_drop_record(struct sample *s);
+/* The record of one that ended and stored nothing with a session. */
+void sample_keep_record(struct sample *s);
 
 /* sample_answer.c: a stream's headers, once. */
 void sample_begin(struct sample *s);
@@ -228,19 +259,22 @@ void sample_open_resumed(struct worker_job *job);
 /* Have what is at hand of a stream sent to x: true when x is taken care of. */
 bool sample_serve(struct api *a, struct exchange *x, const char *stream,
 	const uint64_t *from);
-/* The record of one that ended and stored nothing with a session. */
-void sample_keep_record(struct sample *s);
 
 json_t *sample_usage(const struct generate_result *r);
 /* The tokens of an echoed prompt before those of the choice. */
 void sample_echo_logprobs(struct sample *s, struct sample_choice *c);
+/* s->event is the first: it tells what became of the prompt. */
+void sample_see_first(struct sample *s);
+/* A token that the client has got already. */
+void sample_skip(struct sample *s, const struct generate_event *e);
 
 /*
  * sample_group.c: several prompts of one request, each a sample, which share
  * the exchange.
  *
  *   OPENING -> RUNNING [all are open: group_opened]; RUNNING -> gone [all
- *   ended]; any -> FAILED [group_failed: the others are cancelled] -> gone
+ *   ended] or KEEPING [with an Idempotency-Key: the answer is stored] -> gone;
+ *   any -> FAILED [group_failed: the others are cancelled] -> gone
  */
 void group_start(struct sample *first);
 /* s is open; it is submitted when all are. */
@@ -249,10 +283,10 @@ void group_failed(struct sample *s, const struct error *err);
 bool group_has_failed(const struct sample *s);
 /* s has ended: what it came to. */
 void group_take(struct sample *s);
+/* What its client was sent. */
+void group_log(struct sample *s, const struct buf *frame);
 /* s is being freed. */
 void group_leave(struct sample *s);
-void sample_submit(struct sample *s);
-void sample_advance(struct sample *s);
 /* Choices of the answer of one, as `index` counts them. */
 json_t *completion_choices(struct sample *s);
 json_t *completion_whole(struct sample *s, json_t *choices, json_t *usage);
@@ -263,8 +297,9 @@ int sample_take(struct sample *s, const struct generate_event *e);
 
 /* Streaming: the frame that is pending is sent. -1: the client lags. */
 int sample_flush(struct sample *s);
-/* The prompt, before all else, when it is echoed: false while there is more of
- * it than the client has room for. */
+/* The prompt, before all else, when it is echoed (with log-probabilities once
+ * s->event is there): false while there is more of it than the client has room
+ * for. */
 bool sample_echo(struct sample *s);
 bool sample_frame_full(const struct sample *s);
 void sample_send_last(struct sample *s);

@@ -33,30 +33,66 @@ static int take_logprob(const struct sample *s, struct sample_choice *c,
 		s->shape->text_offsets);
 }
 
-/* P of the first of all tokens is nobody's, as OpenAI has it. */
-static bool is_first(const struct sample *s, uint64_t i)
+/* Has the prompt its log-probabilities, too? */
+static bool scores_prompt(const struct sample *s)
 {
-	const struct generate_result *r = generate_result(s->request);
-
-	return !i && r->position == generate_prompt_tokens(s->request) +
-					    s->choices[0].drawn;
+	return s->shape->text_offsets && s->params.echo &&
+	       s->params.has_logprobs;
 }
 
-void sample_echo_logprobs(struct sample *s, struct sample_choice *c)
+void sample_see_first(struct sample *s)
+{
+	const struct generate_event *e = s->event;
+	uint64_t n = generate_prompt_tokens(s->request);
+	const uint32_t *ids = generate_prompt(s->request);
+
+	s->scored = generate_scores(s->request) &&
+		    (e->type == GENERATE_TOKEN ||
+			    (e->type == GENERATE_CHOICE_END &&
+				    (e->finish == GENERATE_LENGTH ||
+					    e->finish == GENERATE_STOP)));
+	s->from_zero = e->position == n + e->index;
+	/* What follows counts on from what the client has. */
+	for (uint64_t i = 0; s->resume.echoed && i < n; i++)
+		logprobs_skip(&s->choices[0].logprobs,
+			generate_model(s->request)->tokenizer, ids[i]);
+}
+
+void sample_skip(struct sample *s, const struct generate_event *e)
+{
+	logprobs_skip(&s->choices[e->choice].logprobs,
+		generate_model(s->request)->tokenizer, e->token);
+	s->frame_index = e->index;
+	s->frame_settled = e->settled;
+}
+
+/* Tokens [from, to) of the prompt. P of the first of all is nobody's, as OpenAI
+ * has it. */
+static int add_scores(
+	struct sample *s, struct logprobs *l, uint64_t from, uint64_t to)
 {
 	const struct tokenizer *t = generate_model(s->request)->tokenizer;
 	const uint32_t *ids = generate_prompt(s->request);
 	const float *scores = generate_scores(s->request);
-	uint64_t n = generate_prompt_tokens(s->request);
-	struct logprobs all = { 0 };
 	const struct generate_top *top;
 	unsigned n_top;
 
 	top = generate_score_tops(s->request, &n_top);
-	for (uint64_t i = 0; scores && i < n; i++)
-		logprobs_add(&all, t, ids[i],
-			is_first(s, i) ? NULL : &scores[i],
-			n_top ? top + i * n_top : NULL, n_top, true);
+	for (uint64_t i = from; i < to; i++)
+		if (logprobs_add(l, t, ids[i],
+			    !i && s->from_zero ? NULL : &scores[i],
+			    n_top ? top + i * n_top : NULL, n_top, true) < 0)
+			return -1;
+	return 0;
+}
+
+void sample_echo_logprobs(struct sample *s, struct sample_choice *c)
+{
+	struct logprobs all = { 0 };
+
+	if (!s->scored)
+		return;
+	add_scores(s, &all, 0, generate_prompt_tokens(s->request));
 	logprobs_extend(&all, &c->logprobs);
 	c->logprobs = all;
 }
@@ -224,6 +260,8 @@ static int put(struct sample *s, const struct buf *frame, bool has_id)
 		return 0;
 	if (exchange_stream_write(s->x, frame->data, frame->len) < 0)
 		return -1;
+	if (s->group)
+		group_log(s, frame);
 	s->stream_bytes += frame->len;
 	s->last_write = uv_now(s->api->loop);
 	return 0;
@@ -281,29 +319,72 @@ int sample_flush(struct sample *s)
 	return s->x ? mark(s) : 0;
 }
 
-/* The next piece of the prompt, cut between characters. */
+/* Is the prompt sent with its log-probabilities? */
+static bool streams_scores(const struct sample *s)
+{
+	return s->params.stream && s->scored;
+}
+
+/* Of the prompt's rest, what makes a frame: cut between characters. */
+static size_t plain_piece(const char *rest, size_t len)
+{
+	size_t n = FRAME_BYTES;
+
+	if (len <= FRAME_BYTES)
+		return len;
+	while (n > 1 && (rest[n] & 0xC0) == 0x80)
+		n--;
+	return n;
+}
+
+/* The same with the log-probabilities of so many tokens: as many characters as
+ * those begin; the last has what there is left. -1 when memory ran out. */
+static ssize_t scored_piece(struct sample *s, const char *rest, size_t len)
+{
+	struct logprobs *l = &s->choices[s->echo_choice].logprobs;
+	uint64_t all = generate_prompt_tokens(s->request);
+	uint64_t to = s->echo_tokens + FRAME_LOGPROBS;
+	uint64_t left = l->offset;
+	size_t n = 0;
+
+	to = to < all ? to : all;
+	if (add_scores(s, l, s->echo_tokens, to) < 0)
+		return -1;
+	left = l->offset - left;
+	s->echo_tokens = to < all ? to : 0;
+	if (to == all)
+		return (ssize_t)len;
+	while (n < len && ((rest[n] & 0xC0) == 0x80 || left--))
+		n++;
+	return (ssize_t)n;
+}
+
 static int echo_piece(struct sample *s)
 {
 	const struct request_text *prompt = &s->params.prompt;
 	const char *at = prompt->bytes + s->echo_offset;
-	size_t n = prompt->len - s->echo_offset;
+	size_t rest = prompt->len - s->echo_offset;
+	ssize_t n = streams_scores(s) ? scored_piece(s, at, rest)
+				      : (ssize_t)plain_piece(at, rest);
 
-	if (n > FRAME_BYTES)
-		for (n = FRAME_BYTES; n > 1 && (at[n] & 0xC0) == 0x80;)
-			n--;
-	s->echo_offset += n;
+	if (n < 0)
+		return -1;
+	s->echo_offset += (size_t)n;
 	s->frame_choice = s->echo_choice;
-	if (s->echo_offset == prompt->len) {
+	if (streams_scores(s) ? !s->echo_tokens
+			      : s->echo_offset == prompt->len) {
 		s->echo_offset = 0;
 		s->echo_choice++;
 	}
-	if (buf_append(&s->choices[s->frame_choice].text, at, n) < 0)
+	if (buf_append(&s->choices[s->frame_choice].text, at, (size_t)n) < 0)
 		return -1;
 	return s->params.stream ? sample_flush(s) : 0;
 }
 
 bool sample_echo(struct sample *s)
 {
+	if (s->params.stream && scores_prompt(s) && !s->event)
+		return true; /* not yet */
 	while (s->params.echo && s->params.prompt.len &&
 		(int64_t)s->echo_choice < s->params.n) {
 		if (s->params.stream && s->x &&

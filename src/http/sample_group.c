@@ -1,9 +1,11 @@
 /* Loop thread. While `held` a group is not ended, whoever leaves it. */
+#include "base/log.h"
 #include "http/reply.h"
 #include "http/sample.h"
 #include "http/stream.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct sample_group {
 	struct exchange *x; /* NULL once the client has left */
@@ -16,8 +18,19 @@ struct sample_group {
 	bool streams, include_usage;
 	json_int_t prompt_tokens, completion_tokens, skipped;
 	json_t *whole; /* the answer but for choices and usage */
+	char *text;    /* all of it */
 	struct error err;
+	/* With an Idempotency-Key: its answer is stored before its end is
+	 * sent. */
+	struct idempotent key;
+	struct buf log; /* of a stream: all that was sent */
+	bool keeping, overflowed;
+	struct arrival kept;
+	struct error kept_error;
 };
+
+/* A longer stream is not stored. */
+#define MAX_LOG (16u << 20)
 
 static json_t *sum_usage(const struct sample_group *g)
 {
@@ -27,7 +40,18 @@ static json_t *sum_usage(const struct sample_group *g)
 		"skipped_characters", g->skipped);
 }
 
-static void answer(struct sample_group *g)
+static void append(struct sample_group *g, const char *bytes, size_t len)
+{
+	if (g->key.key[0] && !g->overflowed)
+		g->overflowed = buf_append(&g->log, bytes, len) < 0;
+}
+
+void group_log(struct sample *s, const struct buf *frame)
+{
+	append(s->group, frame->data, frame->len);
+}
+
+static void compose_answer(struct sample_group *g)
 {
 	json_t *all = json_array();
 
@@ -35,51 +59,117 @@ static void answer(struct sample_group *g)
 		json_array_extend(all, g->choices[i]);
 	json_object_set_new(g->whole, "choices", all);
 	json_object_set_new(g->whole, "usage", sum_usage(g));
-	reply_json(g->x, 200, g->whole);
-	g->whole = NULL;
+	g->text = json_dumps(g->whole, REPLY_JSON);
 }
 
-static void end_stream(struct sample_group *g)
+static void compose_end(struct sample_group *g)
 {
-	if (g->err.code)
-		stream_event(g->x, NULL,
-			reply_error_object(&g->err, exchange_id(g->x)));
-	else if (g->include_usage && g->whole) {
+	struct buf frame;
+
+	buf_init(&frame, EXCHANGE_MAX_BACKLOG);
+	if (g->include_usage && g->whole) {
 		json_object_set_new(g->whole, "usage", sum_usage(g));
-		stream_event(g->x, NULL, g->whole);
-		g->whole = NULL;
+		if (stream_format(&frame, NULL, json_incref(g->whole)) == 0 &&
+			exchange_stream_write(g->x, frame.data, frame.len) == 0)
+			append(g, frame.data, frame.len);
 	}
-	stream_end(g->x);
+	append(g, STREAM_DONE, strlen(STREAM_DONE));
+	buf_release(&frame);
 }
 
-static void fail(struct sample_group *g)
+static void give(struct sample_group *g)
 {
-	if (g->err.code == ERROR_OVERLOADED)
-		reply_error_later(g->x, &g->err,
-			g->retry_after
-				? g->retry_after
-				: engine_retry_after(g->api->backend.engine));
+	exchange_attach(g->x, NULL, NULL);
+	if (exchange_replied(g->x)) {
+		if (g->err.code)
+			stream_event(g->x, NULL,
+				reply_error_object(&g->err, exchange_id(g->x)));
+		stream_end(g->x);
+	} else if (g->err.code) {
+		api_reply_error(g->api, g->x, &g->err, g->retry_after);
+	} else {
+		exchange_reply(g->x, g->text ? 200 : 503, "application/json",
+			g->text, g->text ? strlen(g->text) : 0);
+		g->text = NULL;
+	}
+}
+
+static void end(struct sample_group *g)
+{
+	if (g->x)
+		give(g);
+	for (size_t i = 0; i < g->n; i++)
+		json_decref(g->choices[i]);
+	json_decref(g->whole);
+	free(g->text);
+	buf_release(&g->log);
+	idempotent_release(g->api->keys, &g->key);
+	free(g);
+}
+
+static void kept(struct arrival *a)
+{
+	struct sample_group *g =
+		(struct sample_group *)((char *)a -
+					offsetof(struct sample_group, kept));
+
+	api_note_store(g->api, g->kept_error.code ? &g->kept_error : NULL);
+	g->err = g->kept_error;
+	g->api->n_calls--;
+	end(g);
+}
+
+/* On the writer's thread. */
+static void on_kept(void *arg, const struct error *err)
+{
+	struct sample_group *g = arg;
+
+	if (err)
+		g->kept_error = *err;
+	api_arrive(g->api, &g->kept);
+}
+
+static void keep(struct sample_group *g)
+{
+	const char *text = g->streams ? g->log.data : g->text;
+	char key[STORE_KEY_MAX + 1];
+	struct store_change c;
+	struct buf value;
+	struct error err;
+	int posted;
+
+	if (!g->key.key[0] || g->overflowed || !text)
+		return;
+	buf_init(&value, 0);
+	g->kept.arrived = kept;
+	posted = idempotent_change(&g->key, 200,
+		g->streams ? IDEMPOTENT_EVENTS : IDEMPOTENT_JSON, text,
+		g->streams ? g->log.len : strlen(text),
+		(int64_t)g->api->o.idempotency_ttl, key, &value, &c, &err);
+	if (!posted)
+		posted = sessions_keep(g->api->backend.sessions, NULL, &c, 1,
+			on_kept, g, &err);
+	buf_release(&value);
+	g->keeping = !posted;
+	if (g->keeping)
+		g->api->n_calls++;
 	else
-		reply_error(g->x, &g->err);
+		log_warn("an answer is not stored", log_fault(&err));
 }
 
 static void release(struct sample_group *g)
 {
-	if (g->held || g->left)
+	if (g->held || g->left || g->keeping)
 		return;
-	if (g->x) {
-		exchange_attach(g->x, NULL, NULL);
-		if (exchange_replied(g->x))
-			end_stream(g);
-		else if (g->err.code)
-			fail(g);
-		else
-			answer(g);
+	if (g->x && !g->err.code && g->streams) {
+		compose_end(g);
+		keep(g);
+	} else if (g->x && !g->err.code) {
+		compose_answer(g);
+		keep(g);
 	}
-	for (size_t i = 0; i < g->n; i++)
-		json_decref(g->choices[i]);
-	json_decref(g->whole);
-	free(g);
+	if (!g->keeping)
+		end(g);
 }
 
 /* For each member that there still is; fn may end it. The caller sees whether
@@ -119,6 +209,7 @@ static void on_close(void *data, bool completed)
 
 	(void)completed;
 	g->x = NULL;
+	g->key.left = true;
 	for_each(g, leave_client);
 	release(g);
 }
@@ -255,8 +346,10 @@ void group_start(struct sample *first)
 	g->streams = first->params.stream;
 	g->include_usage = first->params.include_usage;
 	first->group = g;
-	/* Nothing was claimed under it yet: no answer is kept of a list. */
-	first->key.key[0] = '\0';
+	buf_init(&g->log, MAX_LOG);
+	idempotent_move(g->api->keys, &first->key, &g->key);
+	/* It can't be carried on by another, as a sample's stream can. */
+	g->key.granted = NULL;
 	buf_release(&first->body);
 	exchange_attach(g->x, &ops, g);
 	if (add_members(g, first) < 0)

@@ -1,3 +1,4 @@
+#include "http/fields.h"
 #include "http/sample.h"
 
 #include <stdlib.h>
@@ -68,17 +69,11 @@ const struct field sample_fields[COMPLETION_FIRST + COMPLETION_FIELDS] = {
 		.min = 0,
 		.max = GENERATE_MAX_LENGTH,
 		.help = "The same as length" },
-	[P_MODEL] = { .name = "model",
-		.type = FIELD_NAME,
-		MEMBER(model),
-		.max = REGISTRY_NAME_MAX,
-		.help = "A name of /v1/models; the session's or the default "
-			"one without it" },
-	[P_SESSION] = { .name = "session",
-		.type = FIELD_NAME,
-		MEMBER(session),
-		.max = SESSION_ID_MAX,
-		.help = "Continue this session, and store where it gets to" },
+	[P_MODEL] = MODEL_FIELD(struct sample_params, model,
+		"A name of /v1/models; the session's or the default "
+		"one without it"),
+	[P_SESSION] = SESSION_FIELD(struct sample_params, session,
+		"Continue this session, and store where it gets to"),
 	[P_TEMPERATURE] = { .name = "temperature",
 		.type = FIELD_NUMBER,
 		MEMBER(temperature),
@@ -156,13 +151,9 @@ const struct field sample_fields[COMPLETION_FIRST + COMPLETION_FIELDS] = {
 		.max = GENERATE_MAX_CHOICES,
 		.help = "Continuations to draw; 1 with a session",
 		.preset = "1" },
-	[P_LOGPROBS] = { .name = "logprobs",
-		.type = FIELD_INT,
-		MEMBER(logprobs),
-		.min = 0,
-		.max = GENERATE_MAX_LOGPROBS,
-		.help = "Give each token's log-probability, and those of so "
-			"many most probable ones" },
+	[P_LOGPROBS] = LOGPROBS_FIELD(struct sample_params, logprobs,
+		"Give each token's log-probability, and those of so "
+		"many most probable ones"),
 	[P_ECHO] = { .name = "echo",
 		.type = FIELD_BOOL,
 		MEMBER(echo),
@@ -179,27 +170,9 @@ const struct field sample_fields[COMPLETION_FIRST + COMPLETION_FIELDS] = {
 		.min = 0,
 		.max = 9007199254740992,
 		.help = "Refuse (409) unless the session is at this token" },
-	[P_UNKNOWN] = { .name = "unknown",
-		.type = FIELD_CHOICE,
-		MEMBER(unknown),
-		.choices = "error|skip|auto",
-		.help = "What to do with what the vocabulary lacks of the "
-			"prompt; auto is its <unk> where it has one, else "
-			"error",
-		.preset = "\"auto\"" },
-	[P_PRIORITY] = { .name = "priority",
-		.type = FIELD_CHOICE,
-		MEMBER(priority),
-		.choices = "interactive|bulk",
-		.help = "Bulk work lets interactive requests go first, and "
-			"still gets an eighth",
-		.preset = "\"interactive\"" },
-	[P_USER] = { .name = "user",
-		.type = FIELD_NAME,
-		MEMBER(user),
-		.max = SAMPLE_USER_MAX,
-		.help = "Whom the client asks for: shares are even among "
-			"clients and their users" },
+	[P_UNKNOWN] = UNKNOWN_FIELD(struct sample_params, unknown),
+	[P_PRIORITY] = PRIORITY_FIELD(struct sample_params, priority),
+	[P_USER] = USER_FIELD(struct sample_params, user),
 	[P_DEADLINE] = { .name = "deadline_ms",
 		.type = FIELD_INT,
 		MEMBER(deadline_ms),

@@ -10,7 +10,6 @@
  *
  * Loop thread, but for what is a worker's by its comment.
  */
-#include "base/log.h"
 #include "http/reply.h"
 #include "http/sample.h"
 #include "http/stream.h"
@@ -315,6 +314,7 @@ static int open_resumed(struct sample *s, struct error *err)
 	o.seed = r->seed;
 	o.has_seed = true;
 	s->created = r->created / 1000;
+	s->resume.echoed = s->params.echo && s->resume.has_from;
 	if (s->resume.has_from)
 		s->params.echo = false;
 	s->stream_tokens = s->resume.from;
@@ -413,25 +413,4 @@ void sample_resume(struct sample *s, const char *stream, const uint64_t *from)
 	memcpy(s->stream->owner, s->owner, sizeof(s->owner));
 	count_resumed(s->api, FROM_RECORD);
 	sample_post(s, read_on_worker, was_read);
-}
-
-void sample_keep_record(struct sample *s)
-{
-	const struct generate_result *result = generate_result(s->request);
-	struct request_record *r = generate_record(s->request);
-	bool cancelled = result->error.code == ERROR_CANCELLED;
-	struct error err;
-
-	if (!r || result->committed || !s->stream)
-		return;
-	/* Its start state, once stored, is not for us to lose. */
-	if (r->session[0] && r->phase != RECORD_OPEN)
-		return;
-	if (!r->session[0] && (cancelled || !result->error.code)) {
-		r->phase = cancelled ? RECORD_CANCELLED : RECORD_ENDED;
-		r->finish = (int)s->choices[0].finish;
-		r->kept = r->sent = result->usage.completion_tokens;
-	}
-	if (record_post(s->api->backend.sessions, r, r->ttl, NULL, &err) < 0)
-		log_warn("a stream's record is not stored", log_fault(&err));
 }

@@ -71,6 +71,7 @@ static void finish(struct prime *p)
 	const struct generate_result *r = generate_result(p->request);
 	struct call *c = p->call;
 
+	c->prompt_tokens = r->usage.prompt_tokens;
 	if (r->error.code)
 		c->err = r->error;
 	else if (!r->committed)
@@ -113,7 +114,7 @@ static void submit(struct call *c)
 	struct prime *p = c->data;
 	struct api *a = c->api;
 
-	if (!c->x ||
+	if (!c->x || call_meter(c) < 0 ||
 		engine_submit(a->backend.engine, p->request, &c->err) < 0) {
 		c->left = NULL;
 		prime_free(p);
@@ -144,6 +145,7 @@ static int open_request(struct prime *p, struct session *s,
 	g.session = s;
 	g.prompt = prompt->bytes;
 	g.prompt_len = prompt->len;
+	g.max_prompt = p->call->api->o.max_prompt;
 	g.length = 0;
 	g.settles = p->call->key.key[0] != '\0';
 	g.queue_ms = (int64_t)p->call->api->o.queue_timeout;

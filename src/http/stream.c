@@ -4,11 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-void stream_begin(struct exchange *x)
+void stream_headers(struct exchange *x)
 {
 	exchange_add_header(x, "Cache-Control", "no-cache");
 	exchange_add_header(x, "X-Accel-Buffering", "no");
-	exchange_stream_begin(x, 200, "text/event-stream; charset=utf-8");
+}
+
+void stream_begin(struct exchange *x)
+{
+	stream_headers(x);
+	exchange_stream_begin(x, 200, STREAM_TYPE);
 }
 
 int stream_format(struct buf *b, const char *id, json_t *json)

@@ -1,9 +1,10 @@
 /*
  * Jobs go through one locked list to the workers and through another back to
- * the loop, which an async handle wakes. post, done and close are of the loop
+ * the loop, which is woken. post, done and close are of the loop
  * thread; run is of a worker, worker_done of any.
  */
 #include "http/worker.h"
+#include "serve/wake.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -21,7 +22,7 @@ struct workers {
 	struct list todo, ended;
 	bool closing;
 	size_t busy, max; /* loop thread only */
-	uv_async_t async;
+	struct wake loop;
 	void (*closed)(void *arg);
 	void *closed_arg;
 	unsigned n_threads;
@@ -78,13 +79,14 @@ void worker_done(struct worker_job *job)
 
 	pthread_mutex_lock(&w->lock);
 	list_push(&w->ended, job);
-	uv_async_send(&w->async);
+	wake_send(&w->loop);
 	pthread_cond_broadcast(&w->wake);
 	pthread_mutex_unlock(&w->lock);
 }
 
-static void finish(struct workers *w)
+static void finish(void *workers)
 {
+	struct workers *w = workers;
 	struct worker_job *job, *next;
 
 	pthread_mutex_lock(&w->lock);
@@ -98,11 +100,6 @@ static void finish(struct workers *w)
 	}
 }
 
-static void on_async(uv_async_t *async)
-{
-	finish(async->data);
-}
-
 int workers_open(struct workers **out, uv_loop_t *loop, unsigned threads,
 	size_t max_jobs, struct error *err)
 {
@@ -113,13 +110,15 @@ int workers_open(struct workers **out, uv_loop_t *loop, unsigned threads,
 
 	if (!w)
 		return error_set_memory(err, "workers", sizeof(*w));
+	if (wake_open(&w->loop, loop, finish, w, err) < 0) {
+		free(w);
+		return -1;
+	}
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->wake, NULL);
 	list_init(&w->todo);
 	list_init(&w->ended);
 	w->max = max_jobs;
-	uv_async_init(loop, &w->async, on_async);
-	w->async.data = w;
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	while (!failed && w->n_threads < threads) {
@@ -156,9 +155,9 @@ size_t workers_busy(const struct workers *w)
 	return w->busy;
 }
 
-static void on_closed(uv_handle_t *handle)
+static void on_closed(void *workers)
 {
-	struct workers *w = handle->data;
+	struct workers *w = workers;
 
 	if (w->closed)
 		w->closed(w->closed_arg);
@@ -184,5 +183,5 @@ void workers_close(struct workers *w, void (*closed)(void *arg), void *arg)
 	pthread_cond_destroy(&w->wake);
 	w->closed = closed;
 	w->closed_arg = arg;
-	uv_close((uv_handle_t *)&w->async, on_closed);
+	wake_close(&w->loop, on_closed, w);
 }

@@ -184,8 +184,7 @@ static int copy_prompt(struct generate_request *r,
 				"the vocabulary's %zu",
 				o->tokens[i], r->model->vocab);
 		if (token_buf_append(&r->prompt, o->tokens[i]) < 0)
-			return error_set_memory(
-				err, "prompt", o->n_tokens * sizeof(uint32_t));
+			return token_buf_error(&r->prompt, err);
 	}
 	return 0;
 }
@@ -195,13 +194,13 @@ static int encode_prompt(struct generate_request *r,
 {
 	size_t skipped = 0;
 
-	token_buf_init(&r->prompt, GENERATE_MAX_PROMPT);
-	if (o->tokens)
-		return copy_prompt(r, o, err);
-	if (!o->prompt_len)
-		return 0;
-	if (tokenizer_encode(r->model->tokenizer, o->prompt, o->prompt_len,
-		    o->unknown, &r->prompt, &skipped, err) < 0) {
+	token_buf_init(&r->prompt,
+		o->max_prompt ? o->max_prompt : GENERATE_MAX_PROMPT);
+	if (o->tokens ? copy_prompt(r, o, err) < 0
+		      : o->prompt_len &&
+				tokenizer_encode(r->model->tokenizer, o->prompt,
+					o->prompt_len, o->unknown, &r->prompt,
+					&skipped, err) < 0) {
 		if (err && !*err->param)
 			snprintf(err->param, sizeof(err->param), "prompt");
 		return -1;

@@ -22,8 +22,8 @@ void jobs_changed(struct jobs *j)
 {
 	if (j->o.changed)
 		j->o.changed(j->o.arg);
-	if (j->async)
-		uv_async_send(j->async);
+	if (j->wake)
+		wake_send(j->wake);
 }
 
 static struct job_entry *find(const struct jobs *j, const char *id)

@@ -96,17 +96,12 @@ int jobs_open(
 	return 0;
 }
 
-static void async_closed(uv_handle_t *handle)
-{
-	free(handle);
-}
-
 void jobs_close(struct jobs *j)
 {
 	if (!j)
 		return;
-	if (j->async)
-		uv_close((uv_handle_t *)j->async, async_closed);
+	if (j->wake)
+		wake_close(j->wake, free, j->wake);
 	for (size_t i = 0; i < j->n; i++)
 		jobs_entry_free(j->entries[i]);
 	metrics_close(j->metrics);

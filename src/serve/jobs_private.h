@@ -6,6 +6,7 @@
 #ifndef SERVE_JOBS_PRIVATE_H
 #define SERVE_JOBS_PRIVATE_H
 
+#include "serve/wake.h"
 #include "serve/jobs.h"
 
 #include "base/metrics.h"
@@ -51,7 +52,7 @@ struct jobs {
 	_Atomic unsigned n_running;
 	atomic_bool stopping;
 	uv_loop_t *loop;   /* NULL before jobs_start */
-	uv_async_t *async; /* owned; freed when closed */
+	struct wake *wake; /* owned; freed when closed */
 	struct metrics *metrics;
 };
 

@@ -154,24 +154,23 @@ static void after(uv_work_t *work, int status)
 	jobs_schedule(j);
 }
 
-static void on_async(uv_async_t *async)
+static void on_wake(void *arg)
 {
-	jobs_schedule(async->data);
+	jobs_schedule(arg);
 }
 
 int jobs_start(struct jobs *j, uv_loop_t *loop, struct error *err)
 {
-	uv_async_t *async = malloc(sizeof(*async));
+	struct wake *wake = malloc(sizeof(*wake));
 
-	if (!async)
-		return error_set_memory(err, "jobs", sizeof(*async));
-	if (uv_async_init(loop, async, on_async) < 0) {
-		free(async);
-		return error_set_errno(err, "jobs: no descriptor");
+	if (!wake)
+		return error_set_memory(err, "jobs", sizeof(*wake));
+	if (wake_open(wake, loop, on_wake, j, err) < 0) {
+		free(wake);
+		return -1;
 	}
-	async->data = j;
 	j->loop = loop;
-	j->async = async;
+	j->wake = wake;
 	jobs_schedule(j);
 	return 0;
 }

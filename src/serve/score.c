@@ -53,7 +53,8 @@ int score_open(struct generate_request **r, const struct score_options *o,
 	struct token_buf ids;
 	int opened = -1;
 
-	token_buf_init(&ids, GENERATE_MAX_PROMPT);
+	token_buf_init(
+		&ids, o->max_prompt ? o->max_prompt : GENERATE_MAX_PROMPT);
 	if (encode(o, "prefix", o->prefix, o->prefix_len, &ids, &skipped, err) <
 		0)
 		goto out;

@@ -97,8 +97,6 @@ int tokenizer_extend_none(struct tokenizer **out, const struct tokenizer *t,
 int tokenizer_invalid_utf8(const char *s, size_t len, const char *unit,
 	uint64_t offset, struct error *err);
 
-/* ERROR_TOO_LARGE or ERROR_NO_MEMORY, whichever stopped an append. */
-int token_buf_error(const struct token_buf *b, struct error *err);
 /* Room for `extra` more ids, or as many as max allows: 0, or -1. */
 int token_buf_reserve(struct token_buf *b, size_t extra);
 

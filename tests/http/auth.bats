@@ -101,33 +101,49 @@ operations() {
 	[ "$n" -ge 20 ]
 }
 
-@test "every route of a session and of a stream is its owner's" {
-	local method path scope body_ filled n=0
+# Routes of what is everybody's; what is made of others has an owner.
+shared='^(/web/|/v1/models/|/v1/aliases/)'
+
+@test "every route of something that was made is its owner's" {
+	local method path scope filled who n=0 file job stream
 	start --auth.keys_file "$keys"
 	as_post "$alice" /v1/sessions '{"id": "hers", "prompt": "The"}'
 	expect "$status" 201
 	as_post "$alice" /v1/sessions/hers/snapshot '{"name": "x"}'
 	expect "$status" 201
 	as_post "$alice" /sample '{"session": "hers", "length": 5, "stream": true}'
-	local stream=$(sed -n 's/^X-Stream-Id: //p' <<<"$head")
-	operations | grep -E ' /v1/(sessions|streams)/\{id\}' >"$BATS_TEST_TMPDIR/operations"
+	stream=$(sed -n 's/^X-Stream-Id: //p' <<<"$head")
+	for _ in {1..40}; do echo 'ROMEO: the quick brown fox, O me!'; done \
+		>"$BATS_TEST_TMPDIR/text"
+	as "$alice" POST /v1/files -F purpose=fine-tune -F "file=@$BATS_TEST_TMPDIR/text"
+	file=$(field .id)
+	as_post "$alice" /v1/fine_tuning/jobs "{\"model\": \"tiny\", \"training_file\": \"$file\", \"hyperparameters\": {\"max_steps\": 2}}"
+	expect "$status" 200
+	job=$(field .id)
+	operations | grep -F '{' | awk -v shared="$shared" '$2 !~ shared' \
+		>"$BATS_TEST_TMPDIR/operations"
 	while read -r method path scope; do
 		n=$((n + 1))
-		filled=${path//\/sessions\/\{id\}/\/sessions\/hers}
-		filled=${filled//\/streams\/\{id\}/\/streams\/$stream}
-		filled=${filled//\{*\}/x}
-		for who in "$bob" "$root"; do
+		filled=$(sed "s|/sessions/{id}|/sessions/hers|; s|/streams/{id}|/streams/$stream|; s|/files/{[^}]*}|/files/$file|; s|/jobs/{[^}]*}|/jobs/$job|; s|{[^}]*}|x|" <<<"$path")
+		[ "$scope" = train ] && who=$trainer || who=$bob
+		for who in "$who" "$root"; do
 			as "$who" "$method" "$filled" -H 'Content-Type: application/json' \
 				-d '{"name": "x", "snapshot": "x"}'
-			echo "$method $path: $status $body"
+			echo "$method $filled: $status $body"
 			expect "$status" 404
 			case $path in
 			*streams*) expect "$(field .error.code)" stream_not_found ;;
-			*) expect "$(field .error.code)" session_not_found ;;
+			*sessions*) expect "$(field .error.code)" session_not_found ;;
 			esac
 		done
 	done <"$BATS_TEST_TMPDIR/operations"
-	[ "$n" -ge 8 ]
+	[ "$n" -ge 18 ]
+	# All of it is still there, and hers.
+	for path in "/v1/sessions/hers" "/v1/sessions/hers/snapshot" "/v1/streams/$stream" \
+		"/v1/files/$file" "/v1/fine_tuning/jobs/$job"; do
+		as "$alice" GET "$path"
+		[ "$status" != 404 ]
+	done
 	for path in /sample /v1/completions; do
 		as_post "$bob" $path '{"session": "hers"}'
 		expect_error 404 session session_not_found "session 'hers' does not exist"

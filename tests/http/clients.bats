@@ -1,7 +1,5 @@
-# Clients as npm gives them, unmodified:
-#     npm install --prefix build/clients openai@6 @ai-sdk/openai-compatible \
-#         ai eventsource-parser
-# or UNROLLD_CLIENTS names the directory. Skipped where they are not.
+# Clients as npm gives them, unmodified. `make test-clients` gets them, as
+# package.json beside this lists them; skipped where they are not.
 
 bats_require_minimum_version 1.5.0
 load daemon
@@ -11,10 +9,10 @@ setup_file() {
 }
 
 clients() {
-	local dir=${UNROLLD_CLIENTS:-$PWD/build/clients}
+	local dir=$BATS_TEST_DIRNAME
 
 	[ -d "$dir/node_modules/openai" ] && command -v node >/dev/null ||
-		skip "no npm packages in $dir"
+		skip "no npm packages: see make test-clients"
 	run -0 timeout 50 node "$BATS_TEST_DIRNAME/clients.mjs" "$dir" "$url"
 	echo "$output"
 }

@@ -10,10 +10,24 @@ const load = async (name) => import(pathToFileURL(require.resolve(name)));
 const apiKey = process.env.KEY ?? 'none';
 let done = 0;
 
+const ask = (path, body) => fetch(url + path, { method: body ? 'POST' : 'GET',
+	headers: { 'Content-Type': 'application/json', 'X-Api-Key': apiKey },
+	body: body && JSON.stringify(body) }).then((r) => r.json());
+
 async function check(name, fn) {
 	await fn();
 	done++;
 	console.log('checked', name);
+}
+
+async function idle() {
+	for (let i = 0; i < 200; i++) {
+		const text = await (await fetch(url + '/metrics')).text();
+		if (/^unrolld_generations_active 0$/m.test(text))
+			return;
+		await new Promise((r) => setTimeout(r, 50));
+	}
+	assert.fail('a generation still runs');
 }
 
 const { default: OpenAI } = await load('openai');
@@ -62,13 +76,7 @@ await check('a stream that is left ends its generation', async () => {
 		break;
 	}
 	stream.controller.abort();
-	for (let i = 0; i < 100; i++) {
-		const text = await (await fetch(url + '/metrics')).text();
-		if (/^unrolld_generations_active 0$/m.test(text))
-			return;
-		await new Promise((r) => setTimeout(r, 50));
-	}
-	assert.fail('it still runs');
+	await idle();
 });
 
 await check('errors are of their classes', async () => {
@@ -80,6 +88,15 @@ await check('errors are of their classes', async () => {
 		e instanceof OpenAI.NotFoundError && e.code === 'model_not_found');
 	await assert.rejects(create({ prompt: '\u2603' }), (e) =>
 		e instanceof OpenAI.UnprocessableEntityError);
+	// Busy: not to be tried again by itself.
+	await ask('/v1/sessions', { id: 'busy' });
+	const stream = await client.completions.create({
+		model, prompt: 'a', max_tokens: 1000000, session: 'busy', stream: true });
+	const patient = new OpenAI({ baseURL: url + '/v1', apiKey, maxRetries: 5 });
+	await assert.rejects(patient.completions.create({
+		model, prompt: 'a', session: 'busy' }), (e) =>
+		e instanceof OpenAI.ConflictError && e.code === 'session_busy');
+	stream.controller.abort();
 	if (process.env.KEY) {
 		const other = new OpenAI({ baseURL: url + '/v1', apiKey: 'x', maxRetries: 0 });
 		await assert.rejects(other.models.list(), OpenAI.AuthenticationError);
@@ -87,9 +104,6 @@ await check('errors are of their classes', async () => {
 });
 
 await check('a retry does not advance a session twice', async () => {
-	const ask = (path, body) => fetch(url + path, { method: body ? 'POST' : 'GET',
-		headers: { 'Content-Type': 'application/json', 'X-Api-Key': apiKey },
-		body: body && JSON.stringify(body) }).then((r) => r.json());
 	await ask('/v1/sessions', { id: 'retried', seed: 1 });
 	let lost = 2;
 	const flaky = new OpenAI({ baseURL: url + '/v1', apiKey, maxRetries: 3,
@@ -107,6 +121,15 @@ await check('a retry does not advance a session twice', async () => {
 		{ headers: { 'Idempotency-Key': 'one' } });
 	assert.equal(r.choices[0].text.length, 20);
 	assert.equal((await ask('/v1/sessions/retried')).position, 24);
+	// Nor a stream's.
+	lost = 2;
+	let text = '';
+	for await (const chunk of await flaky.completions.create(
+		{ model, prompt: 'The ', max_tokens: 20, session: 'retried', stream: true },
+		{ headers: { 'Idempotency-Key': 'two' } }))
+		text += chunk.choices[0].text;
+	assert.equal(text.length, 20);
+	assert.equal((await ask('/v1/sessions/retried')).position, 48);
 });
 
 await check('@ai-sdk/openai-compatible', async () => {
@@ -124,6 +147,17 @@ await check('@ai-sdk/openai-compatible', async () => {
 		text += piece;
 	assert.equal(text.length, 9);
 	assert.equal((await s.usage).outputTokens, 9);
+	await assert.rejects(generateText({
+		model: provider.completionModel('none'), prompt: 'a', maxRetries: 0 }),
+		(e) => e.statusCode === 404 && /none/.test(e.message));
+	const leave = new AbortController();
+	const left = streamText({ model: lm, prompt: 'The ', maxOutputTokens: 1000000,
+		maxRetries: 0, abortSignal: leave.signal, onError() {} });
+	for await (const piece of left.textStream) {
+		assert.ok(piece.length);
+		leave.abort();
+	}
+	await idle();
 });
 
 await check('eventsource-parser', async () => {

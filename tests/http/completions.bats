@@ -149,14 +149,55 @@ chunks() {
 	expect "$(field '.choices[0].logprobs.token_logprobs[0]')" null
 	expect "$(field '.choices[0].logprobs.token_logprobs[9:] | map(. * 10000 | round) | join(" ")')" "$drawn"
 	expect "$(field '.choices[0].logprobs.text_offset == [range(13)]')" true
-	expect "$(field '[.choices[0].logprobs.top_logprobs[1:][] | length] | unique | join(" ")')" 2
+	# The token itself is among them, or beside them.
+	expect "$(field '[.choices[0].logprobs.top_logprobs[1:][] | length] | unique | join(" ")')" "2 3"
+	expect "$(field '.choices[0].logprobs | [.tokens, .token_logprobs, .top_logprobs] | transpose[1:] | all(.[1] == .[2][.[0]])')" true
 	# And with more drawn after it, for two choices.
 	post /v1/completions '{"prompt": "The quick", "max_tokens": 4, "seed": 1, "logprobs": 2, "echo": true, "n": 2}'
 	expect "$(field '[.choices[].logprobs.tokens | length] | join(" ")')" "13 13"
 	expect "$(field '.choices[0].logprobs.token_logprobs[9:] | map(. * 10000 | round) | join(" ")')" "$drawn"
 	expect "$(field '[.choices[] | (.logprobs.tokens | join("")) == .text] | unique | join(" ")')" true
-	post /v1/completions '{"prompt": "The", "logprobs": 2, "echo": true, "stream": true}'
-	expect_error 400 logprobs invalid_value "can't be streamed"
+}
+
+# The choices' text and logprobs of the chunks of a stream, put together.
+joined() {
+	grep '^data: {' "$BATS_TEST_TMPDIR/body" | cut -c7- | jq -cSs '
+		[.[].choices[]] | group_by(.index) | map({text: (map(.text) | add)}
+		+ (map(.logprobs // {} | to_entries[]) | group_by(.key)
+		| map({(.[0].key): (map(.value) | add)}) | add))'
+}
+
+@test "an echoed prompt with logprobs, as a stream" {
+	start
+	local long="The quick brown fox jumps over the lazy dog, O me! Why, then, is my pump well flowered?"
+	local prompt n
+	for prompt in "The" "$long" "$long$long$long"; do
+		for n in 0 7; do
+			local asked=$(jq -cn --arg p "$prompt" --argjson n $n \
+				'{prompt: $p, max_tokens: $n, seed: 1, logprobs: 2, echo: true, n: 2, unknown: "skip"}')
+			post /v1/completions "$asked"
+			local whole=$(jq -cS '[.choices[] | {text} + .logprobs]' "$BATS_TEST_TMPDIR/body")
+			post /v1/completions "$(jq -c '. + {stream: true}' <<<"$asked")"
+			expect "$(joined)" "$whole"
+			[[ "$body" == *"data: [DONE]"* ]]
+		done
+	done
+	# From a session's state the first token has a probability, too.
+	post /v1/sessions '{"id": "s", "prompt": "The quick"}'
+	post /v1/completions '{"session": "s", "prompt": "The", "max_tokens": 0, "logprobs": 0, "echo": true, "stream": true}'
+	expect "$(joined | jq -c '.[0].token_logprobs | map(type) | unique')" '["number"]'
+	# Resumed, offsets count on from where the client was.
+	post /v1/completions '{"prompt": "The", "max_tokens": 40, "seed": 3, "logprobs": 1, "echo": true, "stream": true}'
+	local stream=$(sed -n 's/^X-Stream-Id: //p' <<<"$head") all=$(joined)
+	local at=$(sed -n 's/^id: //p' "$BATS_TEST_TMPDIR/body" | sed -n 2p)
+	stop KILL
+	start
+	request GET "/v1/streams/$stream?from=$at"
+	expect "$status" 200
+	expect "$(joined | jq -c '.[0].text_offset')" \
+		"$(jq -c --argjson at "$at" '.[0].text_offset[3 + $at:]' <<<"$all")"
+	request GET "/v1/streams/$stream"
+	expect "$(joined)" "$all"
 }
 
 @test "a stream's chunks, finish, usage and [DONE]" {

@@ -17,6 +17,9 @@ SEEDS = [
     post("/sample", "application/json", '{"length": 5, "stream": true}'),
     post("/v1/completions", "application/json",
          '{"max_tokens":3,"prompt":["a",[1,2]],"n":2,"logprobs":1}'),
+    post("/v1/completions", "application/json\r\nIdempotency-Key: k",
+         '{"max_tokens":3,"prompt":["O me",[1]],"stream":true,"echo":true,'
+         '"logprobs":2,"stream_options":{"include_usage":true}}'),
     post("/v1/sessions", "application/json", '{"prompt": "ROMEO", "ttl": 1}'),
     post("/v1/files", "multipart/form-data; boundary=x",
          '--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\n'

@@ -226,6 +226,67 @@ position() {
 	expect "$(position a)" "$long"
 }
 
+@test "several prompts with one key" {
+	start
+	local json='{"prompt": ["The", "quick"], "max_tokens": 30, "n": 2}' first
+	ask() {
+		request POST /v1/completions -H 'Content-Type: application/json' \
+			-H "Idempotency-Key: $1" --data-binary "$2"
+	}
+	ask k "$json"
+	expect "$status" 200
+	first=$body
+	ask k "$json"
+	expect "$body" "$first"
+	[[ "$head" == *"Idempotent-Replayed: true"* ]]
+	ask other "$json"
+	[ "$body" != "$first" ]
+	ask k '{"prompt": ["The", "fox"]}'
+	expect_error 422 Idempotency-Key idempotency_key_reused "another body"
+	# A stream, to the byte; also after a crash.
+	json='{"prompt": ["The", "quick"], "max_tokens": 30, "stream": true, "stream_options": {"include_usage": true}}'
+	ask s "$json"
+	first=$(sha256sum <"$BATS_TEST_TMPDIR/body")
+	[[ "$body" == *'"usage":{"prompt_tokens":8'*"data: [DONE]"* ]]
+	stop KILL
+	start
+	ask s "$json"
+	expect "$(sha256sum <"$BATS_TEST_TMPDIR/body")" "$first"
+	[[ "$head" == *"Idempotent-Replayed: true"* ]]
+	[[ "$head" == *"Content-Type: text/event-stream"* ]]
+	# One that failed is not kept.
+	ask f '{"prompt": ["The", "\u2603"]}'
+	expect "$status" 422
+	ask f '{"prompt": ["The", "\u2603"]}'
+	expect "$status" 422
+	[[ "$head" != *Idempotent-Replayed* ]]
+	# A crowd: one runs, and all get its answer.
+	local i
+	for i in {1..8}; do
+		curl -sS --max-time 30 -H 'Content-Type: application/json' \
+			-H 'Idempotency-Key: crowd' -d '{"prompt": ["The", "fox"], "wait_ms": 30000}' \
+			"$url/v1/completions" >"$BATS_TEST_TMPDIR/c$i" 3>&- &
+	done
+	wait $(jobs -p | grep -vx "$waiter")
+	expect "$(sort -u "$BATS_TEST_TMPDIR"/c? | wc -l)" 1
+	grep -q text_completion "$BATS_TEST_TMPDIR/c1"
+}
+
+@test "the key of a stream with a long body holds, too" {
+	start
+	post /v1/sessions '{"id": "a", "seed": 7}'
+	printf '{"session": "a", "length": 20, "stream": true%*s}' 3000000 "" \
+		>"$BATS_TEST_TMPDIR/long"
+	keyed k "@$BATS_TEST_TMPDIR/long"
+	expect "$status" 200
+	local first=$(stream_text <<<"$body")
+	expect "$(position a)" 20
+	keyed k "@$BATS_TEST_TMPDIR/long"
+	[[ "$head" == *"Idempotent-Replayed: true"* ]]
+	expect "$(stream_text <<<"$body")" "$first"
+	expect "$(position a)" 20
+}
+
 @test "a crowd with one key: one of them runs, all get its answer" {
 	start
 	post /v1/sessions '{"id": "a", "seed": 7}'

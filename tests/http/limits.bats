@@ -60,6 +60,63 @@ setup_file() {
 	expect "$status" 200
 	post /v1/score '{"text": "The"}'
 	expect "$status" 429
+	# What a session reads when it is made.
+	stop
+	start --limits.tokens_per_minute 100
+	post /v1/sessions "$(jq -cn '{prompt: ("The quick brown fox" * 8)}')"
+	expect "$status" 201
+	post /sample '{"length": 1}'
+	expect "$status" 429
+	post /v1/sessions '{"id": "none", "prompt": "The"}'
+	expect_error 429 limits.tokens_per_minute rate_limit_exceeded "tokens a minute"
+	[ "$(sed -n 's/^Retry-After: //p' <<<"$head")" -ge 1 ]
+	request GET /v1/sessions/none
+	expect "$status" 404
+	post /v1/sessions '{"id": "some"}'
+	expect "$status" 201
+	# And what cells are looked at for.
+	stop
+	start --limits.tokens_per_minute 100
+	post /v1/activations "$(jq -cn '{text: ("The quick brown fox" * 8)}')"
+	expect "$status" 200
+	post /v1/activations '{"text": "The"}'
+	expect "$status" 429
+}
+
+@test "what a request may read and write" {
+	start --http.max_prompt 10 --http.max_length 20
+	post /sample '{"prompt": "The quick brown", "length": 3}'
+	expect_error 413 prompt too_large "more than 10 tokens"
+	post /v1/completions '{"prompt": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10], "max_tokens": 3}'
+	expect_error 413 prompt too_large "more than 10 tokens"
+	post /v1/completions '{"prompt": ["The", "The quick brown"], "max_tokens": 3}'
+	expect_error 413 prompt too_large "more than 10 tokens"
+	post /v1/sessions '{"prompt": "The quick brown"}'
+	expect_error 413 prompt too_large "more than 10 tokens"
+	post /v1/score '{"text": "quick brown", "prefix": "The "}'
+	expect_error 413 text too_large "more than 10 tokens"
+	post /v1/completions '{"prompt": "The", "max_tokens": 21}'
+	expect_error 400 max_tokens invalid_value "expected an integer from 0 to 20"
+	post /sample '{"prompt": "The quick ", "length": 20}'
+	expect "$status" 200
+}
+
+@test "every limit of the option table is in /metrics" {
+	start --http.body_timeout 1500ms
+	request GET /metrics
+	cp "$BATS_TEST_TMPDIR/body" "$BATS_TEST_TMPDIR/metrics"
+	"${loose[@]}" "$exe" serve --print-config | awk '
+		/^\[/ { section = substr($1, 2, length($1) - 2) }
+		/^;?[a-z_]+ =/ { sub(/^;/, ""); print section "." $1 }' |
+		grep -E '^limits\.|[._](max|queue|quota|slots)(_|$)|\.[a-z]*_?timeout$|buffer' |
+		grep -vE '^http.drain_timeout$' >"$BATS_TEST_TMPDIR/options"
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/options")" -ge 30 ]
+	local option
+	while read -r option; do
+		echo "$option"
+		grep -qF "unrolld_limit{option=\"$option\"}" "$BATS_TEST_TMPDIR/metrics"
+	done <"$BATS_TEST_TMPDIR/options"
+	grep -qxF 'unrolld_limit{option="http.body_timeout"} 1.5' "$BATS_TEST_TMPDIR/metrics"
 }
 
 @test "generations at once" {

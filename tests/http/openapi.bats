@@ -25,3 +25,20 @@ setup_file() {
 	expect "$(field '.paths["/v1/completions"].post.requestBody.content["application/json"].schema.additionalProperties')" true
 	expect "$(field '.paths["/sample"].post.requestBody.content["application/json"].schema.additionalProperties')" false
 }
+
+@test "who has the document is told so" {
+	start
+	request GET /openapi.json
+	local tag=$(sed -n 's/^ETag: //p' <<<"$head")
+	[ -n "$tag" ]
+	cp "$BATS_TEST_TMPDIR/body" "$BATS_TEST_TMPDIR/first"
+	request GET /openapi.json
+	cmp "$BATS_TEST_TMPDIR/body" "$BATS_TEST_TMPDIR/first"
+	request GET /openapi.json -H "If-None-Match: $tag"
+	expect "$status" 304
+	expect "$(sed -n 's/^ETag: //p' <<<"$head")" "$tag"
+	request GET /openapi.json -H 'If-None-Match: W/"another"'
+	expect "$status" 200
+	request HEAD /openapi.json -I
+	expect "$status" 200
+}

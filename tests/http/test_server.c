@@ -285,6 +285,16 @@ static void keeps_connections(void **state)
 	send_text(fd, "GET /1 HTTP/1.1\r\nHost: x\r\n\r\n"
 		      "GET /2 HTTP/1.1\r\nHost: x\r\n\r\n");
 	assert_true(read_until(fd, "\"/2\"", answer, sizeof(answer)));
+	/* A body that nobody wanted is not the next request. */
+	send_text(fd, "GET /3 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
+		      "GET /GET /4 HTTP/1.1\r\nHost: x\r\n\r\n");
+	assert_true(read_until(fd, "\"/4\"", answer, sizeof(answer)));
+	/* Nor one in chunks, with an extension and a trailer. */
+	send_text(fd, "POST /5 HTTP/1.1\r\nHost: x\r\n"
+		      "Transfer-Encoding: chunked\r\n\r\n"
+		      "3;a=b\r\nabc\r\n0\r\nX: y\r\n\r\n"
+		      "GET /6 HTTP/1.1\r\nHost: x\r\n\r\n");
+	assert_true(read_until(fd, "\"/6\"", answer, sizeof(answer)));
 	close(fd);
 }
 
@@ -335,6 +345,19 @@ static void refuses_ambiguous_requests(void **state)
 			"Content-Length" },
 		{ "GET /\303\251 HTTP/1.1\r\nHost: x\r\n\r\n",
 			"percent-encoded" },
+		{ "POST / HTTP/1.1\r\nHost: x\r\n"
+		  "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+			"Transfer-Encoding is not chunked" },
+		{ "POST / HTTP/1.1\r\nHost: x\r\n"
+		  "Transfer-Encoding:\r\n\r\n0\r\n\r\n",
+			"Transfer-Encoding is not chunked" },
+		{ "GET / HTTP/1.1\r\nHost: x\r\nA: b\rc\r\n\r\n",
+			"control character" },
+		{ "GET /a\tb HTTP/1.1\r\nHost: x\r\n\r\n", "percent-encoded" },
+		{ "GET / HTTP/1.1\r\n A: b\r\nHost: x\r\n\r\n",
+			"name is not a token" },
+		{ "CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n",
+			"does not start with '/'" },
 	};
 
 	(void)state;
@@ -348,7 +371,7 @@ static void refuses_ambiguous_requests(void **state)
 		send_text(fd, "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n");
 		assert_closed(fd);
 	}
-	wait_for(&f.ended, 23);
+	wait_for(&f.ended, 29);
 }
 
 /* What is no request at all: refused or hung up on, and never answered as if it
@@ -380,6 +403,21 @@ static void takes_nothing_malformed(void **state)
 		"\r\n5\r\nhelloXX0\r\n\r\n",
 		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\vchunked\r\n"
 		"\r\n0\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+		"\r\n0x5\r\nhello\r\n0\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+		"\r\n5 \r\nhello\r\n0\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+		"\r\n10000000000000005\r\nhello\r\n0\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+		"\r\n7FFFFFFFFFFFFFFF\r\nhello",
+		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3, 3\r\n\r\nabc",
+		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length:\r\n\r\nabc",
+		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3 3\r\n\r\nabc",
+		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: "
+		"18446744073709551619\r\n\r\nabc",
+		"GET / HTTP/1.1 \r\nHost: x\r\n\r\n",
+		"GET / HTTP/1.10\r\nHost: x\r\n\r\n",
 		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
 	};

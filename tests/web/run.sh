@@ -12,7 +12,7 @@ skip() {
 
 # Node.js may be there from elsewhere, npm with it.
 { command -v chromium && command -v node && command -v npm; } >/dev/null ||
-	"$here/../../conf/packages.sh" web ||
+	"$here/../../conf/packages.sh" web npm ||
 	skip "chromium, nodejs and npm can't be installed here"
 npm --prefix "$here" install --no-package-lock --ignore-scripts --no-audit \
 	--no-fund --loglevel=error ||
