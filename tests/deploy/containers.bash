@@ -69,6 +69,14 @@ base_image() {
 	rm -rf "$root"
 }
 
+# clean_tree DIRECTORY: what is committed, and what is about to be.
+clean_tree() {
+	mkdir "$1"
+	git ls-files -co --exclude-standard |
+		while read -r file; do [ ! -e "$file" ] || echo "$file"; done |
+		tar -cf - -T - | tar -C "$1" -xf -
+}
+
 # build_image CONTEXT [OPTION...]
 build_image() {
 	local context=$1

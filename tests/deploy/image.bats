@@ -7,13 +7,7 @@ load containers.bash
 setup_file() {
 	containers_setup
 	base_image
-	# A clean tree: what is committed, and what is about to be.
-	git ls-files -co --exclude-standard |
-		while read -r file; do [ ! -e "$file" ] || echo "$file"; done |
-		tar -cf - -T - | {
-		mkdir "$BATS_FILE_TMPDIR/tree"
-		tar -C "$BATS_FILE_TMPDIR/tree" -xf -
-	}
+	clean_tree "$BATS_FILE_TMPDIR/tree"
 	build_image "$BATS_FILE_TMPDIR/tree" >&2
 }
 
