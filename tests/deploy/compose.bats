@@ -8,9 +8,7 @@ load containers.bash
 project=unrolld-compose-test
 
 setup_file() {
-	containers_setup
-	command -v podman-compose >/dev/null || skip "needs podman-compose"
-	base_image
+	containers_setup podman-compose || return 0
 	clean_tree "$BATS_FILE_TMPDIR/tree"
 	mkdir "$BATS_FILE_TMPDIR/prometheus"
 	# As the official image: its command line, its user, its volume.
@@ -38,12 +36,12 @@ setup_file() {
 }
 
 teardown_file() {
-	containers_setup
-	cd "$BATS_FILE_TMPDIR/tree" && compose down -v >/dev/null 2>&1
+	! cd "$BATS_FILE_TMPDIR/tree" 2>/dev/null || compose down -v >/dev/null 2>&1
+	containers_release
 }
 
 setup() {
-	containers_setup
+	containers_needed
 	authorized=(-H "X-Api-Key: secret-0123456789abcdef")
 	unrolld=${project}_unrolld_1
 	prometheus=${project}_prometheus_1
