@@ -22,6 +22,8 @@ CC := $(if $(filter fuzz,$(SAN)),clang,gcc)
 endif
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
 CORES := $(shell nproc)
+# What runs here the programs of a compiler for another processor: an emulator.
+EMULATOR ?=
 
 # CPPFLAGS, CFLAGS, LDFLAGS and LDLIBS of the user's go after these.
 PKGS := libmicrohttpd gnutls zlib libuv jansson sqlite3 libsystemd libxxhash libcurl \
@@ -35,15 +37,19 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 BITS := -ffp-contract=off
 C_ALL := -std=gnu17 -g -pthread $(WARN) $(BITS) -fPIE -fno-semantic-interposition
 LD_ALL := -pthread -pie -Wl,-z,relro,-z,now
+# gcc 12 fails to compile some loops over fmax for arm64.
+ifeq ($(ARCH),aarch64)
+C_ALL += $(addprefix -fno-builtin-,fmax fmaxf fmin fminf)
+endif
 # libcurl is opened by who needs it: see src/app/http_client.c.
 LIBS_ALL := $(shell pkg-config --libs $(filter-out libcurl,$(PKGS)) 2>/dev/null) -linih -lm -ldl
+PROTECT_BRANCHES_x86_64 := -fcf-protection
+PROTECT_BRANCHES_aarch64 := -mbranch-protection=standard
 ASAN_ALL := -O1 -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 ifeq ($(VARIANT),release)
 C_ALL += -O3 -fstack-protector-strong
 CPP_ALL += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
-ifeq ($(ARCH),x86_64)
-C_ALL += -fcf-protection
-endif
+C_ALL += $(PROTECT_BRANCHES_$(ARCH))
 else ifeq ($(VARIANT),asan)
 C_ALL += $(ASAN_ALL) -fsanitize=address,undefined
 LD_ALL += -fsanitize=address,undefined
@@ -207,7 +213,7 @@ $(EXE): $(B)/app/main.o $(LIB)
 
 # As tests/run.sh: gcc 12's TSan can't map its shadow otherwise.
 $(B)/jieba.dict: $(JIEBA_DATA) $(patsubst %,$(B)/text/jieba_%.o,build file model trie words) | $(EXE)
-	$(call say,DICT)$(if $(filter tsan,$(VARIANT)),setarch -R) $(EXE) dictionary --from $(JIEBA) -o $@ >/dev/null
+	$(call say,DICT)$(if $(filter tsan,$(VARIANT)),setarch -R) $(EMULATOR) $(EXE) dictionary --from $(JIEBA) -o $@ >/dev/null
 
 $(B)/tests/%_f64: tests/%_f64.c $(LIB_F64) $(STAMP)
 	@mkdir -p $(@D)
@@ -228,7 +234,7 @@ $(B)/tests/%: tests/%.c $(LIB) $(STAMP)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(CPP_ALL) -Itests $(C_ALL) $(LD_ALL) -o $@ $< $(LIB) -lcmocka $(LIBS_ALL)
 
-.PHONY: deps deps-test deps-lint deps-fuzz deps-deploy deps-deb
+.PHONY: deps deps-test deps-lint deps-fuzz deps-deploy deps-deb deps-arm64
 deps: ## install the packages that the build needs (conf/packages.txt)
 	@conf/packages.sh run
 deps-test: ## those that the tests need, too
@@ -239,6 +245,8 @@ deps-deb:
 	@conf/packages.sh run deb
 deps-deploy:
 	@conf/packages.sh run test deb deploy
+deps-arm64:
+	@conf/packages.sh run arm64
 deps-fuzz:
 	@conf/packages.sh run fuzz
 
@@ -258,7 +266,29 @@ test: deps-test ## install what is missing, build, run all tests (SAN=asan|tsan,
 test-build: $(filter $(B)/%,$(RUN_TESTS)) $(JIEBA_DICT) \
 	$(if $(filter tests/% $(B)/tests/app/%,$(RUN_TESTS)),$(EXE))
 
-DEPLOY_SECONDS ?= 1500
+# With Debian's cross compiler, against arm64's libraries that are unpacked below
+# the build tree, on the first of the 64-bit cores. qemu is slow: the layers that
+# compute and keep, not those that start daemons.
+ARM64_ROOT := $(abspath $(BUILD))/arm64-root
+ARM64_TESTS ?= base/ math/ text/ store/ nn/ golden/ fuzz/
+.PHONY: test-arm64 test-emulated
+test-arm64: deps-arm64 ## compile for arm64, run its unit tests under qemu (TESTS_ONLY="nn")
+	@conf/sysroot.sh arm64 $(ARM64_ROOT) run test
+	@+env PKG_CONFIG_SYSROOT_DIR=$(ARM64_ROOT) \
+		PKG_CONFIG_LIBDIR=$(ARM64_ROOT)/usr/lib/aarch64-linux-gnu/pkgconfig \
+		$(MAKE) --no-print-directory \
+		$(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(CORES)) \
+		BUILD=$(BUILD)/arm64 EMULATOR='qemu-aarch64-static -cpu cortex-a53 -L $(ARM64_ROOT)' \
+		CC='$(filter ccache,$(CC)) aarch64-linux-gnu-gcc --sysroot=$(ARM64_ROOT)' \
+		TESTS_ONLY='$(or $(TESTS_ONLY),$(ARM64_TESTS))' test-emulated
+
+test-emulated: $(filter $(B)/%,$(RUN_TESTS)) $(EXE) $(JIEBA_DICT)
+	@$(EMULATOR) $(EXE) version
+	@VARIANT=$(VARIANT) TEST_EMULATOR='$(EMULATOR)' \
+		TEST_TIMEOUT=$${TEST_TIMEOUT:-1500} tests/run.sh \
+		$(B)/tests $(filter $(B)/%,$(RUN_TESTS))
+
+DEPLOY_SECONDS ?= 2400
 .PHONY: test-deploy
 test-deploy: deps-deploy ## build and run image, units and package, as root (TESTS_ONLY="image")
 	$(AGAIN) deb-build
@@ -356,14 +386,12 @@ sample: $(EXE) ## write conf/unrolld.conf.sample from the option table
 	env -i $(EXE) serve --print-config > $(B)/unrolld.conf.sample
 	mv $(B)/unrolld.conf.sample conf/unrolld.conf.sample
 
-# From what the program prints of its tables. One that was compiled for another
-# processor is described by MANUAL_EXE, one that runs here.
-MANUAL_EXE ?= $(EXE)
+# From what the program prints of its tables.
 MANUAL := $(B)/unrolld.1 $(B)/unrolld.conf.5
 .PHONY: manual
 manual: $(MANUAL) ## write unrolld(1) and unrolld.conf(5) into the build tree
 $(MANUAL): $(EXE) $(wildcard conf/manual/*)
-	$(call say,MAN)conf/manual/manual.sh $(MANUAL_EXE) $(subst .,,$(suffix $@)) > $@.new
+	$(call say,MAN)conf/manual/manual.sh $(subst .,,$(suffix $@)) $(EMULATOR) $(EXE) > $@.new
 	@mv $@.new $@
 
 .PHONY: install uninstall
@@ -428,7 +456,7 @@ clean: ## remove the build tree
 	rm -rf $(BUILD)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' \
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' \
 		$(firstword $(MAKEFILE_LIST))
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -24,11 +24,12 @@ export CMOCKA_MESSAGE_OUTPUT=TAP
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$PWD/tests/tsan.supp}
+# What runs the programs: an emulator, where they are another processor's.
+runner=${TEST_EMULATOR:-}
 # gcc 12's TSan can't map its shadow when addresses are too random.
-loose=
 if [ "$VARIANT" = tsan ] &&
 	[ "$(cat /proc/sys/vm/mmap_rnd_bits 2>/dev/null || echo 0)" -gt 28 ]; then
-	loose="setarch -R"
+	runner="setarch -R"
 fi
 
 rm -rf "$out"
@@ -41,7 +42,7 @@ run_one() {
 	case $test in
 	*.bats) set -- bats --formatter tap "$test" ;;
 	*.sh) set -- bash "$test" ;;
-	*) set -- $loose "$test" ;;
+	*) set -- $runner "$test" ;;
 	esac
 	timeout --kill-after=10 "$limit" "$@" >"$log" 2>&1 </dev/null
 	echo $? >"${log%.log}.rc"

@@ -1,12 +1,14 @@
 #!/bin/sh
-# Usage: manual.sh EXECUTABLE 1|5
+# Usage: manual.sh 1|5 EXECUTABLE
 # Writes unrolld(1) or unrolld.conf(5), from what the executable prints of its
-# command and option tables, to standard output.
+# command and option tables, to standard output. It may be several words: an
+# emulator and what that runs.
 set -eu
 
-exe=$1
+page=$1
+shift
 dir=$(dirname "$0")
-version=$("$exe" version | sed -n 's/^unrolld //p')
+version=$("$@" version | sed -n 's/^unrolld //p')
 
 words() {
 	awk '/^  [a-z]/ { print $1 }'
@@ -17,8 +19,8 @@ section() {
 	awk -v heading="$1" -v request="$2" -f "$dir/help.awk"
 }
 
-if [ "$2" = 5 ]; then
-	env -i "$exe" serve --print-config |
+if [ "$page" = 5 ]; then
+	env -i "$@" serve --print-config |
 		awk -v version="$version" -f "$dir/conf.awk"
 	exit
 fi
@@ -36,18 +38,18 @@ Serves recurrent language models (vanilla RNN, LSTM, GRU) over HTTP, with one
 small state for each session, and trains them.
 .SH COMMANDS
 END
-"$exe" help | awk '/^  [a-z]/ {
+"$@" help | awk '/^  [a-z]/ {
 	name = $1
 	sub(/^  [a-z]+ +/, "")
 	gsub(/-/, "\\-")
 	printf ".TP\n.B unrolld %s\n%s\n", name, $0
 }'
-for command in $("$exe" help | words); do
+for command in $("$@" help | words); do
 	[ "$command" != help ] || continue
-	"$exe" help "$command" | section "unrolld $command" SH
+	"$@" help "$command" | section "unrolld $command" SH
 	[ "$command" = sessions ] || continue
-	for action in $("$exe" help sessions | words); do
-		"$exe" sessions "$action" --help |
+	for action in $("$@" help sessions | words); do
+		"$@" sessions "$action" --help |
 			section "unrolld sessions $action" SS
 	done
 done

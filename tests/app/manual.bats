@@ -9,7 +9,7 @@ setup() {
 }
 
 @test "unrolld(1) has every command and every option of each" {
-	conf/manual/manual.sh "$exe" 1 >"$BATS_TEST_TMPDIR/unrolld.1"
+	conf/manual/manual.sh 1 "$exe" >"$BATS_TEST_TMPDIR/unrolld.1"
 	for command in $("$exe" help | awk '/^  [a-z]/ { print $1 }'); do
 		grep -q "^\.B unrolld $command$" "$BATS_TEST_TMPDIR/unrolld.1"
 		for flag in $("$exe" help "$command" |
@@ -24,7 +24,7 @@ setup() {
 }
 
 @test "unrolld.conf(5) has every option of the file" {
-	conf/manual/manual.sh "$exe" 5 >"$BATS_TEST_TMPDIR/unrolld.conf.5"
+	conf/manual/manual.sh 5 "$exe" >"$BATS_TEST_TMPDIR/unrolld.conf.5"
 	n=$(env -i "$exe" serve --print-config | grep -cE '^;?[a-z_]+ =')
 	[ "$n" -gt 30 ]
 	[ "$(grep -c '^\.TP' "$BATS_TEST_TMPDIR/unrolld.conf.5")" = "$n" ]

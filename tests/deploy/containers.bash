@@ -5,22 +5,39 @@
 exe=${UNROLLD_EXE:-$PWD/build/release/unrolld}
 deploy=${DEPLOY_DIR:-$PWD/build/deploy}
 image=localhost/unrolld:test
+base=docker.io/library/debian:bookworm-slim
 
-# What these tests can't do without, or the reason to skip them.
+# What these tests can't do without.
 containers_missing() {
 	local tool
 
 	[ "$(id -u)" = 0 ] || { echo "needs root"; return; }
-	for tool in buildah podman runc debootstrap; do
+	for tool in buildah podman runc debootstrap "$@"; do
 		command -v "$tool" >/dev/null || { echo "needs $tool"; return; }
 	done
 }
 
+# containers_setup [TOOL...]: for setup_file; makes the base image. Where no
+# container runs it says why in $containers_why, and fails.
 containers_setup() {
-	local why
+	local said
 
-	why=$(containers_missing)
-	[ -z "$why" ] || skip "$why"
+	export containers_why
+	containers_why=$(containers_missing "$@")
+	[ -z "$containers_why" ] || return
+	containers_configure
+	base_image || exit
+	! said=$(podman run --rm "$base" true 2>&1) || return 0
+	containers_why="no container runs here: ${said##*$'\n'}"
+	return 1
+}
+
+# containers_needed: for setup.
+containers_needed() {
+	[ -z "$containers_why" ] || skip "$containers_why"
+}
+
+containers_configure() {
 	mkdir -p "$deploy"
 	cat >"$deploy/storage.conf" <<-END
 		[storage]
@@ -42,11 +59,18 @@ containers_setup() {
 	export CONTAINERS_CONF=$deploy/containers.conf
 }
 
+# containers_release [NAME]: what would keep the build tree from being removed.
+containers_release() {
+	[ -z "$containers_why" ] || return 0
+	[ $# = 0 ] || podman rm -f -t 1 -v "$1" >/dev/null 2>&1 || true
+	umount "$deploy/storage/overlay" 2>/dev/null || true
+}
+
 # base_image: debian:bookworm-slim, made once.
 base_image() {
 	local mirror root=$deploy/rootfs
 
-	! podman image exists docker.io/library/debian:bookworm-slim || return 0
+	! podman image exists "$base" || return 0
 	mirror=$(awk '/^URIs:/ { print $2; exit }' \
 		/etc/apt/sources.list.d/debian.sources 2>/dev/null)
 	rm -rf "$root"
@@ -65,8 +89,16 @@ base_image() {
 	rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* \
 		"$root"/usr/share/{doc,man,info,locale}/* "$root"/var/log/*
 	tar -C "$root" --numeric-owner -c . | podman import -q \
-		-c 'CMD ["bash"]' - docker.io/library/debian:bookworm-slim
+		-c 'CMD ["bash"]' - "$base"
 	rm -rf "$root"
+}
+
+# clean_tree DIRECTORY: what is committed, and what is about to be.
+clean_tree() {
+	mkdir "$1"
+	git ls-files -co --exclude-standard |
+		while read -r file; do [ ! -e "$file" ] || echo "$file"; done |
+		tar -cf - -T - | tar -C "$1" -xf -
 }
 
 # build_image CONTEXT [OPTION...]

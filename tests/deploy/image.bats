@@ -5,20 +5,17 @@ bats_require_minimum_version 1.5.0
 load containers.bash
 
 setup_file() {
-	containers_setup
-	base_image
-	# A clean tree: what is committed, and what is about to be.
-	git ls-files -co --exclude-standard |
-		while read -r file; do [ ! -e "$file" ] || echo "$file"; done |
-		tar -cf - -T - | {
-		mkdir "$BATS_FILE_TMPDIR/tree"
-		tar -C "$BATS_FILE_TMPDIR/tree" -xf -
-	}
+	containers_setup || return 0
+	clean_tree "$BATS_FILE_TMPDIR/tree"
 	build_image "$BATS_FILE_TMPDIR/tree" >&2
 }
 
+teardown_file() {
+	containers_release
+}
+
 setup() {
-	containers_setup
+	containers_needed
 	key=test-key-0123456789
 	authorized=(-H "Authorization: Bearer $key")
 	keys=(-e "UNROLLD_API_KEYS=tester admin $key")
@@ -81,6 +78,17 @@ teardown() {
 	ask /v1/sessions -d '{"id": "again", "seed": 3}'
 	ask /sample -d '{"session": "again", "length": 100}'
 	expect "$(field '.text[50:]')" "$text"
+}
+
+@test "it runs as is, without any option" {
+	podman run -d --name "$name" -p 127.0.0.1::8080 "$image" >/dev/null
+	find_url "$name"
+	wait_ready
+	key=$(podman logs "$name" 2>/dev/null |
+		sed -n 's/.*export UNROLLD_API_KEY=//p')
+	authorized=(-H "Authorization: Bearer $key")
+	ask /sample -d '{"length": 20}'
+	expect "$status" 200
 }
 
 @test "health, and a graceful stop" {

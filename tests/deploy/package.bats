@@ -8,8 +8,8 @@ machine=unrolld-machine-test
 
 setup_file() {
 	local deb
-	containers_setup
-	base_image
+
+	containers_setup || return 0
 	deb=$(ls "$PWD"/build/deb/unrolld_*.deb | head -n 1)
 	[ -n "$deb" ]
 	mkdir -p "$BATS_FILE_TMPDIR/context"
@@ -18,11 +18,13 @@ setup_file() {
 		FROM debian:bookworm-slim
 		RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get \
 		    install -y --no-install-recommends systemd systemd-sysv \
-		    dbus libnss-systemd curl jq procps
+		    dbus libnss-systemd curl jq procps openssl ssl-cert
 		RUN DEBIAN_FRONTEND=noninteractive apt-get satisfy -y \
 		    --no-install-recommends "$(dpkg-deb -f "$deb" Depends)"
 		COPY unrolld.deb /root/
-		CMD ["/sbin/init"]
+		# As on a machine that boots: systemd mounts credentials so that
+		# services see them.
+		CMD ["sh", "-c", "mount --make-rshared / && exec /sbin/init"]
 	END
 	buildah bud --isolation chroot --format docker --layers -q \
 		-t localhost/unrolld-machine:test "$BATS_FILE_TMPDIR/context" >&2
@@ -34,16 +36,15 @@ setup_file() {
 			grep -Eq 'running|degraded' || return 0
 		sleep 0.2
 	done
-	echo "systemd does not boot" >&2
-	return 1
+	containers_why="systemd does not boot in a container here"
 }
 
 teardown_file() {
-	podman rm -f -t 1 "$machine" >/dev/null 2>&1 || true
+	containers_release "$machine"
 }
 
 setup() {
-	containers_setup
+	containers_needed
 }
 
 teardown() {
@@ -92,16 +93,83 @@ wait_until() {
 	echo "# ${output##*$'\n'}" >&3
 }
 
+# drop_in NAME LINE...: more for the service, until it is taken away again.
+drop_in() {
+	local name=$1
+
+	shift
+	within "mkdir -p /run/systemd/system/unrolld.service.d; cat \
+		>/run/systemd/system/unrolld.service.d/$name.conf
+		systemctl daemon-reload" < <(printf '%s\n' '[Service]' "$@")
+}
+
+without_drop_ins() {
+	within 'rm -rf /run/systemd/system/unrolld.service.d
+		systemctl daemon-reload; systemctl restart unrolld'
+}
+
+# logged TEXT: how often it stands in the service's journal.
+logged() {
+	within 'journalctl --sync; journalctl -u unrolld --no-pager' | grep -c "$1" || true
+}
+
 @test "the journal has priorities, and reload is reload" {
 	within 'systemctl reload unrolld && systemctl is-active unrolld'
 	wait_until 'journalctl -u unrolld -o json --no-pager |
 		jq -e -s "any(.[]; .PRIORITY == \"6\" and (.MESSAGE | startswith(\"level=info msg=reloaded\")))"'
 }
 
-@test "a restart under load fails no request, and sessions go on" {
-	within 'curl -fsS -d "{\"id\": \"play\"}" -H "Content-Type: application/json" \
-		http://127.0.0.1:8080/v1/sessions >/dev/null
-	cat >/root/load <<-"END"
+@test "a reload changes the log's level" {
+	local ask before
+
+	ask='curl -fsS -o /dev/null http://127.0.0.1:8080/v1/models'
+	within "printf '[log]\nlevel = warn\n' >/etc/unrolld/unrolld.conf
+		systemctl reload unrolld"
+	before=$(logged path=/v1/models)
+	within "$ask; $ask"
+	expect "$(logged path=/v1/models)" "$before"
+	within "rm /etc/unrolld/unrolld.conf; systemctl reload unrolld; $ask"
+	expect "$(logged path=/v1/models)" $((before + 1))
+}
+
+@test "a reload serves a renewed certificate, and drops no stream" {
+	# The directory and the group that Debian keeps keys for.
+	certificate() {
+		within "cd /etc/ssl/private; openssl req -x509 -newkey ec -nodes \
+			-pkeyopt ec_paramgen_curve:P-256 -subj /CN=$1 -days 2 \
+			-keyout unrolld.key -out unrolld.crt 2>/dev/null
+			chgrp ssl-cert unrolld.*; chmod 640 unrolld.*"
+	}
+	subject() {
+		within 'openssl s_client -connect 127.0.0.1:8080 </dev/null \
+			2>/dev/null | openssl x509 -noout -subject'
+	}
+	certificate first
+	drop_in tls 'SupplementaryGroups=ssl-cert' \
+		'Environment=UNROLLD_HTTP_TLS_CERT=/etc/ssl/private/unrolld.crt' \
+		'Environment=UNROLLD_HTTP_TLS_KEY=/etc/ssl/private/unrolld.key'
+	within 'systemctl restart unrolld'
+	[[ "$(subject)" == *first ]]
+	within 'curl -fsSk -N --limit-rate 200K -H "Content-Type: application/json" \
+		-d "{\"length\": 20000, \"stream\": true}" -o /root/stream \
+		https://127.0.0.1:8080/sample' 3>&- &
+	wait_until '[ -s /root/stream ]'
+	certificate second
+	within 'systemctl reload unrolld'
+	[[ "$(subject)" == *second ]]
+	# It went on all the while.
+	run within 'grep -c "^data: .DONE" /root/stream'
+	expect "$output" 0
+	wait $!
+	within 'tail -n 4 /root/stream' | grep -q '"finish_reason":"length"'
+	without_drop_ins
+}
+
+# under_load COMMAND: while four clients ask, each 150 times; none may be refused.
+under_load() {
+	local requests failed longest
+
+	within 'cat >/root/load <<-"END"
 		for i in $(seq 150); do
 			curl -sS --max-time 20 -o /dev/null -w "%{http_code} %{time_total}\n" \
 				-H "Content-Type: application/json" -d "{\"length\": 5}" \
@@ -109,61 +177,65 @@ wait_until() {
 		done
 	END
 	for i in 1 2 3 4; do bash /root/load >/root/load.$i & done
-	for i in 1 2; do
+	'"$1"'
+	wait'
+	read -r requests failed longest < <(within 'cat /root/load.?' |
+		awk '$1 != 200 { bad++; print >"/dev/stderr" }
+			$2 > most { most = $2 } END { print NR, bad + 0, most }')
+	echo "# $requests requests, $failed failed, the longest took $longest s" >&3
+	expect "$requests $failed" "600 0"
+}
+
+@test "a restart under load fails no request, and sessions go on" {
+	within 'curl -fsS -d "{\"id\": \"play\"}" -H "Content-Type: application/json" \
+		http://127.0.0.1:8080/v1/sessions >/dev/null'
+	under_load 'for i in 1 2; do
 		curl -fsS -d "{\"session\": \"play\", \"length\": 20}" \
 			-H "Content-Type: application/json" \
 			http://127.0.0.1:8080/sample >/dev/null
 		systemctl restart unrolld
-	done
-	wait'
-	run -0 within 'cat /root/load.? | awk "\$1 != 200 { bad++; print > \"/dev/stderr\" }
-		\$2 > most { most = \$2 } END { print NR, bad + 0, most }"'
-	echo "# requests, failed, longest: $output" >&3
-	[[ "$output" == "600 0 "* ]]
+	done'
 	within 'curl -fsS http://127.0.0.1:8080/v1/sessions/play' |
 		jq -e '.position == 40'
 }
 
 @test "the watchdog replaces a daemon that hangs" {
-	within 'mkdir -p /run/systemd/system/unrolld.service.d
-	printf "[Service]\nWatchdogSec=1\n" >/run/systemd/system/unrolld.service.d/w.conf
-	systemctl daemon-reload; systemctl restart unrolld'
+	drop_in watchdog WatchdogSec=1
+	within 'systemctl restart unrolld'
 	pid=$(within 'systemctl show -P MainPID unrolld')
 	within "kill -STOP $pid"
 	wait_until "[ \"\$(systemctl show -P MainPID unrolld)\" != $pid ] &&
 		systemctl is-active unrolld && unrolld health"
-	within 'journalctl -u unrolld --no-pager | grep -q "Watchdog timeout"
-	rm /run/systemd/system/unrolld.service.d/w.conf; systemctl daemon-reload'
+	[ "$(logged 'Watchdog timeout')" -ge 1 ]
+	without_drop_ins
 }
 
 @test "keys come as a credential, and without it nothing starts" {
-	within 'umask 077; mkdir -p /run/systemd/system/unrolld.service.d
-	printf "[Service]\nLoadCredential=unrolld.keys:/etc/unrolld/keys\n" \
-		>/run/systemd/system/unrolld.service.d/k.conf
-	systemctl daemon-reload; systemctl stop unrolld.socket unrolld.service
-	! systemctl start unrolld.service
-	systemctl reset-failed unrolld.service
-	echo "me admin secret-0123456789abcdef" >/etc/unrolld/keys'
-	run within 'systemctl start unrolld.service'
-	if [ "$status" = 0 ]; then
-		within '[ "$(curl -sS -o /dev/null -w "%{http_code}" \
-			http://127.0.0.1:8080/v1/models)" = 401 ]
-		curl -fsS -H "X-Api-Key: secret-0123456789abcdef" \
-			http://127.0.0.1:8080/v1/models' >/dev/null
-	else
-		# Where systemd may not mount credentials, it says so and ends.
-		within 'journalctl -u unrolld --no-pager -n 30 |
-			grep -q "auth.keys_file.*unrolld.keys: Permission denied"'
-	fi
-	within 'rm -r /run/systemd/system/unrolld.service.d /etc/unrolld/keys
-	systemctl daemon-reload; systemctl stop unrolld.service
-	systemctl reset-failed unrolld.service || true
-	systemctl start unrolld.socket unrolld.service'
+	drop_in keys LoadCredential=unrolld.keys:/etc/unrolld/keys
+	within 'systemctl stop unrolld.socket unrolld.service
+		! systemctl start unrolld.service
+		systemctl reset-failed unrolld.service
+		umask 077; echo "me admin secret-0123456789abcdef" >/etc/unrolld/keys
+		systemctl start unrolld.socket unrolld.service'
+	code() {
+		within "curl -sS -o /dev/null -w '%{http_code}' $* \
+			http://127.0.0.1:8080/v1/models"
+	}
+	expect "$(code)" 401
+	expect "$(code -H 'X-Api-Key:wrong-0123456789abcdef')" 401
+	expect "$(code -H 'X-Api-Key:secret-0123456789abcdef')" 200
+	# Other keys: a restart, in which clients wait.
+	within 'echo "me admin another-0123456789abcdef" >/etc/unrolld/keys
+		systemctl restart unrolld'
+	expect "$(code -H 'X-Api-Key:secret-0123456789abcdef')" 401
+	expect "$(code -H 'X-Api-Key:another-0123456789abcdef')" 200
+	within 'rm /etc/unrolld/keys'
+	without_drop_ins
 }
 
-@test "an upgrade keeps sessions, a purge keeps nothing" {
-	within 'dpkg -i /root/unrolld.deb && unrolld health' >&2
-	within 'curl -fsS http://127.0.0.1:8080/v1/sessions/play' |
+@test "an upgrade under load fails no request and keeps sessions, a purge keeps nothing" {
+	under_load 'dpkg -i /root/unrolld.deb' >&2
+	within 'unrolld health >/dev/null; curl -fsS http://127.0.0.1:8080/v1/sessions/play' |
 		jq -e '.position == 40'
 	within 'dpkg -r unrolld' >&2
 	within '[ -e /var/lib/private/unrolld ]'

@@ -279,7 +279,7 @@ static int run(void)
 		kernels_name(), tests, open_goldens, close_goldens);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-	return each_isa(argv, run);
+	return each_isa(run);
 }
