@@ -59,6 +59,8 @@ test("cells: a heat map, cells that follow a feature or hold through a span, gat
 	const shade = await heat.locator("[data-t]").first().getAttribute("class");
 
 	assert.equal(shade.trim(), step < 0 ? `c${-step}` : step > 0 ? `h${step}` : "");
+	await page.getByRole("heading", { level: 1 }).evaluate((node) => scrollTo(0, node.offsetTop + 260));
+	await shoot(page, "cells");
 	await page.getByLabel("Cells that follow").selectOption("position in word");
 	await until("other cells", async () => await colours() !== before);
 	await page.getByLabel("Of it").selectOption("f");
@@ -85,9 +87,6 @@ test("cells: a heat map, cells that follow a feature or hold through a span, gat
 	await until("others that hold", async () => await page.locator(".cell-list").textContent() !== held);
 	await page.locator("figure canvas").first().waitFor();
 	assert.match(await page.locator("figure p").textContent(), /forget gate: shut \d+%, open \d+%/);
-	await check(page);
-	await page.getByLabel("Of it").selectOption("h");
-	await shoot(page, "cells");
 	await fine(page);
 });
 
@@ -99,6 +98,7 @@ test("cells: the heat map grows while the model writes, and stops with it", asyn
 
 	await page.locator("figure canvas").first().waitFor();
 	assert.equal(await count(), 7);
+	await check(page);
 	await page.getByLabel("Tokens").fill("100000");
 	await click(page, "Write on");
 	await unless(page, "a text that grows", async (said) => {
