@@ -113,12 +113,17 @@ static bool holds_out(const struct finetune *f)
 
 /* Rows side by side, each warmed first: the same for every measurement of a
  * run, so that they compare. */
+struct streams finetune_held_rows(const struct finetune *f, size_t *warm)
+{
+	*warm = EVALUATION_WARM;
+	return streams_parallel(&f->validation, EVALUATION_ROWS, warm);
+}
+
 static int begin_evaluation(
 	struct finetune *f, const struct parameters *p, struct error *err)
 {
-	size_t warm = EVALUATION_WARM;
-	struct streams rows =
-		streams_parallel(&f->validation, EVALUATION_ROWS, &warm);
+	size_t warm;
+	struct streams rows = finetune_held_rows(f, &warm);
 
 	return evaluation_open(&f->evaluation, p, &rows, warm, f->team, err);
 }

@@ -22,7 +22,10 @@
 #define AUTO_MAX_EPOCHS 20
 #define AUTO_CHECKPOINTS 20
 #define MAX_CHECKPOINTS 1000
-#define EVALUATION_ROWS 32
+/* Of training, that measuring may take; forward and back are three times
+ * forward alone. */
+#define EVALUATION_SHARE 0.05
+#define EVALUATION_COST (1 / 3.0)
 #define AUTO_DROPOUT 0.2
 
 static const char *pick(const char *name)
@@ -220,6 +223,21 @@ static void choose_batch(struct finetune *f, size_t tokens)
 		r->seq_length /= 2;
 }
 
+/* Steps between checkpoints: as many as make a run's course seen, but no more
+ * than their measurements are worth. */
+static uint64_t auto_checkpoints(const struct finetune *f)
+{
+	const struct finetune_report *r = &f->report;
+	size_t warm;
+	const struct streams held = finetune_held_rows(f, &warm);
+	const double cost =
+		EVALUATION_COST * (double)(streams_steps(&held) * held.batch);
+	const double step = (double)(r->batch * r->seq_length);
+
+	return (uint64_t)fmax((double)r->last_step / AUTO_CHECKPOINTS,
+		cost / EVALUATION_SHARE / step);
+}
+
 static void choose_steps(struct finetune *f)
 {
 	const struct finetune_options *o = &f->request.options;
@@ -234,7 +252,7 @@ static void choose_steps(struct finetune *f)
 	r->last_step = trainer_last_step(chunks, r->epochs, o->max_steps);
 	f->every = o->checkpoints;
 	if (!f->every)
-		f->every = r->last_step / AUTO_CHECKPOINTS;
+		f->every = auto_checkpoints(f);
 	if (f->every < r->last_step / MAX_CHECKPOINTS + 1)
 		f->every = r->last_step / MAX_CHECKPOINTS + 1;
 }

@@ -36,6 +36,10 @@ struct finetune {
 	uint64_t told;	  /* the step of those */
 };
 
+/* finetune.c: what is held out, as it is measured; *warm tokens of each row are
+ * not scored. */
+struct streams finetune_held_rows(const struct finetune *f, size_t *warm);
+
 /* finetune_prepare.c: from PREPARING on, or the error. */
 int finetune_prepare(struct finetune *f, struct error *err);
 
