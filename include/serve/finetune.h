@@ -122,6 +122,10 @@ void finetune_close(struct finetune *f); /* NULL is fine */
 int finetune_publish(
 	const struct finetune *f, const char *path, struct error *err);
 
+/* While a checkpoint is told of: the same for the weights of that moment. */
+int finetune_checkpoint(
+	const struct finetune *f, const char *path, struct error *err);
+
 /* Read the text as a body would, and tell whether it can be trained on: what a
  * report says of the corpus is set. */
 int finetune_check(const struct finetune_request *r,

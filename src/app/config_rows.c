@@ -454,6 +454,14 @@ const struct option config_rows[] = {
 		.max = "19",
 		.help = "How far jobs stand back for whatever else wants a "
 			"core, serving first of all; 0 is not at all" },
+	{ .name = "jobs.checkpoints",
+		.type = OPTION_UINT,
+		AT(jobs_checkpoints),
+		.value = "2",
+		.min = "0",
+		.max = "100",
+		.help = "Checkpoints of each job that can be sampled, the "
+			"latest; each is a model on the disk and in memory" },
 	{ .name = "jobs.max",
 		.type = OPTION_UINT,
 		AT(jobs_max),

@@ -267,9 +267,12 @@ static int check(struct finetune *f, struct error *err)
 		nats = end_evaluation(f);
 	}
 	f->checked = f->report.step;
-	if (keep_best(f, nats, err) < 0 || finetune_state_save(f, err) < 0)
+	if (keep_best(f, nats, err) < 0)
 		return -1;
+	/* Told first: after a crash in between it is told again. */
 	tell_step(f, nats, true);
+	if (finetune_state_save(f, err) < 0)
+		return -1;
 	f->phase = f->report.step < f->report.last_step ? FINETUNE_TRAINING
 							: FINETUNE_AFTER;
 	return 0;

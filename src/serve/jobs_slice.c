@@ -100,6 +100,8 @@ void jobs_on_event(void *arg, const struct finetune_event *event)
 	struct finetune_report r;
 	struct job next;
 
+	if (event->checkpoint)
+		jobs_publish_checkpoint(e, event->step);
 	pthread_mutex_lock(&j->ledger);
 	jobs_draft(j, e, &next);
 	if (job_is_over(&next) ||
