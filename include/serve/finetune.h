@@ -88,6 +88,10 @@ struct finetune_request {
 	const json_t *about;	 /* goes into the model's training summary */
 	const atomic_bool *stop; /* polled at every step */
 	int nice;		 /* of the threads that help */
+	/* Whether others are in a hurry, so that it makes way; or NULL. A
+	 * signal handler calls it. */
+	bool (*crowded)(void *arg);
+	void *crowded_arg;
 	void (*tell)(void *arg, const struct finetune_event *e);
 	void *arg;
 };

@@ -30,7 +30,10 @@ struct jobs_options {
 			       * the uv pool, of which one more validates */
 	int nice;	      /* of all threads that train */
 	size_t checkpoints;   /* of a job that are models, the latest */
-	size_t max;	      /* jobs kept; the oldest that are over go */
+	/* Whether those that are served are in a hurry; see finetune.h. */
+	bool (*crowded)(void *arg);
+	void *crowded_arg;
+	size_t max; /* jobs kept; the oldest that are over go */
 	/* A job or its events changed: any thread, no lock is held. */
 	void (*changed)(void *arg);
 	void *arg;

@@ -26,6 +26,7 @@
  * forward alone. */
 #define EVALUATION_SHARE 0.05
 #define EVALUATION_COST (1 / 3.0)
+#define EVALUATION_FEW 4 /* rows: one costs no less */
 #define AUTO_DROPOUT 0.2
 
 static const char *pick(const char *name)
@@ -230,8 +231,9 @@ static uint64_t auto_checkpoints(const struct finetune *f)
 	const struct finetune_report *r = &f->report;
 	size_t warm;
 	const struct streams held = finetune_held_rows(f, &warm);
+	const double rows = fmax((double)held.batch, EVALUATION_FEW);
 	const double cost =
-		EVALUATION_COST * (double)(streams_steps(&held) * held.batch);
+		EVALUATION_COST * rows * (double)streams_steps(&held);
 	const double step = (double)(r->batch * r->seq_length);
 
 	return (uint64_t)fmax((double)r->last_step / AUTO_CHECKPOINTS,
@@ -329,6 +331,15 @@ static void lower(void *arg, unsigned member)
 		priority_lower(f->request.nice);
 }
 
+/* One that is to stop has little left to do. */
+static bool crowded(void *arg)
+{
+	const struct finetune *f = arg;
+	const struct finetune_request *r = &f->request;
+
+	return !atomic_load(r->stop) && r->crowded(r->crowded_arg);
+}
+
 static int open_trainer(struct finetune *f, struct error *err)
 {
 	const struct finetune_report *r = &f->report;
@@ -342,6 +353,9 @@ static int open_trainer(struct finetune *f, struct error *err)
 		    err) < 0)
 		return -1;
 	team_run(f->team, lower, f);
+	f->pace = (struct pace){ .crowded = crowded, .arg = f };
+	if (f->request.crowded)
+		team_set_pace(f->team, &f->pace);
 	return trainer_open(&f->trainer, &f->model.parameters, &f->training, &o,
 		f->team, err);
 }

@@ -26,6 +26,7 @@ struct finetune {
 	struct checkpoint shipped;	     /* what AFTER measures */
 	struct streams training, validation; /* validation may be empty */
 	struct team *team;
+	struct pace pace; /* of the team */
 	struct trainer *trainer;
 	struct evaluation *evaluation; /* of BEFORE, CHECKING, AFTER */
 	struct finetune_report report;

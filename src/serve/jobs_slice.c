@@ -23,7 +23,8 @@ static void lower(int nice)
 {
 	if (lowered)
 		return;
-	priority_lower(nice);
+	if (nice)
+		priority_lower(nice);
 	pthread_setname_np(pthread_self(), "job");
 	lowered = true;
 }
