@@ -449,7 +449,7 @@ const struct option config_rows[] = {
 	{ .name = "jobs.nice",
 		.type = OPTION_UINT,
 		AT(jobs_nice),
-		.value = "15",
+		.value = "12",
 		.min = "0",
 		.max = "19",
 		.help = "How far jobs stand back for whatever else wants a "

@@ -138,7 +138,7 @@ job_speed() {
 train_speed() {
 	local begun=$EPOCHREALTIME
 
-	nice -n 15 "$UNROLLD_EXE" train "$text" -o "$work/t.safetensors" --cell lstm \
+	nice -n 12 "$UNROLLD_EXE" train "$text" -o "$work/t.safetensors" --cell lstm \
 		--hidden 480 --layers 2 --batch 32 --seq-length 64 --max-steps "$1" \
 		--dropout 0.2 --averaging 0.99 --sample-every 0 --json \
 		--report-every $(($1 / 10)) >"$work/train" 2>/dev/null

@@ -123,7 +123,7 @@ setup() {
 	expect "$(field .error.code)" diverged
 	expect "$(field .fine_tuned_model)" null
 	[[ "$(messages | tail -1)" == "loss is "*" at step "* ]]
-	create '{}' '{"learning_rate": 1e37, "max_steps": 60}'
+	create '{}' '{"learning_rate": 1e37, "learning_rate_multiplier": 1000, "max_steps": 60}'
 	wait_status failed
 	[[ "$(field .error.message)" == "loss is NaN at step "* ]]
 	request GET /v1/models/tiny
