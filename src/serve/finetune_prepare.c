@@ -88,7 +88,7 @@ static int extend_model(struct finetune *f, struct error *err)
 	struct parameters more;
 
 	f->report.extended = vocab - c->parameters.arch.vocab;
-	if (!f->report.extended)
+	if (!f->report.extended || f->only_checks)
 		return 0;
 	if (parameters_extend(&more, &c->parameters, vocab, err) < 0)
 		return -1;
@@ -410,6 +410,7 @@ int finetune_check(const struct finetune_request *r,
 
 	if (finetune_open(&f, r, err) < 0)
 		return -1;
+	f->only_checks = true;
 	rc = file_make_directories(r->dir, 0700, err);
 	if (rc == 0)
 		rc = open_first(f, err);

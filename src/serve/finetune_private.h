@@ -20,6 +20,7 @@ enum finetune_phase {
 struct finetune {
 	struct finetune_request request; /* texts borrowed */
 	enum finetune_phase phase;
+	bool only_checks; /* nothing is trained: no model is made larger */
 	char *base, *state, *best;	     /* owned: paths of its files */
 	struct corpus corpus, held;	     /* held: of a validation file */
 	struct checkpoint model;	     /* parameters being trained */
