@@ -8,7 +8,8 @@
 
 #include <stdint.h>
 
-/* Stand back for others; for good, unless privileged. nice: 0..19. */
+/* Stand back for others; for good, unless privileged. nice: 0..19 says which
+ * share of a contended core it keeps; whoever wakes has the core at once. */
 void priority_lower(int nice);
 
 /* When it wakes, take the core from threads with longer turns, at once: since

@@ -8,6 +8,7 @@
 #define BASE_TEAM_H
 
 #include "base/error.h"
+#include "base/pace.h"
 
 struct team;
 
@@ -15,6 +16,9 @@ struct team;
 int team_open(struct team **team, unsigned size, struct error *err);
 void team_close(struct team *team);
 unsigned team_size(const struct team *team);
+
+/* What fn's runs from now on are paced by, borrowed; NULL: nothing. */
+void team_set_pace(struct team *team, const struct pace *pace);
 
 /* Run fn(arg, member) on all members, the caller being member 0, and return
  * when all have returned. One caller at a time. */

@@ -32,8 +32,8 @@ int streams_split(const struct tokens_view *tokens, size_t batch,
 	struct error *err);
 
 /* One stream cut into rows that are evaluated side by side; each begins `warm`
- * tokens early, so that its state has forgotten the cut. One row, and *warm 0,
- * when the stream is too short for more. */
+ * tokens early, so that its state has forgotten the cut. `rows` is a power of
+ * two, halved until a row is long enough for that; at one row *warm is 0. */
 struct streams streams_parallel(
 	const struct streams *one, size_t rows, size_t *warm);
 

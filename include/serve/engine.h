@@ -68,6 +68,8 @@ struct engine_stats {
 	size_t slots_active, slots_paused, queued;
 	size_t waiting[SCHEDULER_PRIORITIES]; /* the queued ones */
 };
+/* Whether it generates. Any thread, also in a signal handler. */
+bool engine_busy(const struct engine *e);
 void engine_stats(const struct engine *e, struct engine_stats *s);
 
 /* Append the engine's own metrics (batch sizes, times in the queue and of

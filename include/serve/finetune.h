@@ -91,6 +91,10 @@ struct finetune_request {
 	const json_t *about;	 /* goes into the model's training summary */
 	const atomic_bool *stop; /* polled at every step */
 	int nice;		 /* of the threads that help */
+	/* Whether others are in a hurry, so that it makes way; or NULL. A
+	 * signal handler calls it. */
+	bool (*crowded)(void *arg);
+	void *crowded_arg;
 	void (*tell)(void *arg, const struct finetune_event *e);
 	void *arg;
 };
@@ -123,6 +127,10 @@ void finetune_close(struct finetune *f); /* NULL is fine */
 
 /* After DONE: write the model, atomically; its summary tells of the run. */
 int finetune_publish(
+	const struct finetune *f, const char *path, struct error *err);
+
+/* While a checkpoint is told of: the same for the weights of that moment. */
+int finetune_checkpoint(
 	const struct finetune *f, const char *path, struct error *err);
 
 /* Read the text as a body would, and tell whether it can be trained on: what a

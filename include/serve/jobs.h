@@ -6,7 +6,8 @@
  * jobs_open, jobs_close and the calls for clients wait for disks: not on the
  * loop, any other thread. jobs_start, jobs_stop and jobs_busy: on the loop. In
  * jobs.dir are jobs.db (the records), work/ID/ (a job's files, until it is
- * over) and models/NAME.safetensors (what jobs have made).
+ * over) and models/NAME.safetensors (what jobs have made; the latest
+ * checkpoints of each job that has not failed, too).
  */
 #ifndef SERVE_JOBS_H
 #define SERVE_JOBS_H
@@ -18,6 +19,8 @@
 
 struct jobs;
 
+#define JOBS_MAX_CHECKPOINTS 100
+
 struct jobs_options {
 	const char *dir;
 	struct store_shared *store; /* borrowed, as the next two */
@@ -26,7 +29,11 @@ struct jobs_options {
 	unsigned max_running; /* that train at once; fewer than the threads of
 			       * the uv pool, of which one more validates */
 	int nice;	      /* of all threads that train */
-	size_t max;	      /* jobs kept; the oldest that are over go */
+	size_t checkpoints;   /* of a job that are models, the latest */
+	/* Whether those that are served are in a hurry; see finetune.h. */
+	bool (*crowded)(void *arg);
+	void *crowded_arg;
+	size_t max; /* jobs kept; the oldest that are over go */
 	/* A job or its events changed: any thread, no lock is held. */
 	void (*changed)(void *arg);
 	void *arg;
@@ -76,6 +83,10 @@ int jobs_log(struct jobs *j, const char *owner, const char *id,
 	bool *more, struct error *err);
 /* The number that is in the id of an event or checkpoint; 0: it isn't one. */
 uint64_t jobs_log_number(const char *id);
+
+/* The name of the model that a checkpoint is, while there is one. */
+bool jobs_checkpoint_model(struct jobs *j, const struct job *job, uint64_t step,
+	char name[REGISTRY_NAME_MAX + 1]);
 
 /* Append metrics in Prometheus text: 0, or -1 when out is full. */
 int jobs_metrics(struct jobs *j, struct buf *out);

@@ -111,6 +111,9 @@ int registry_load(struct registry *r, const char *path, struct error *err);
  * for what an alias leads to. Its memory is given back when the last reference
  * goes; see engine_forget. */
 int registry_unload(struct registry *r, const char *name, struct error *err);
+/* Of a model that was unloaded for good: pinned sessions don't find it any
+ * more, and its file is not held open for them. Any thread. */
+void registry_forget(struct registry *r, const char *name);
 /* The path of a model's file, whether or not it is loaded: the caller frees it.
  * NULL: ERROR_NOT_FOUND with param `model`. Any thread. */
 char *registry_path(struct registry *r, const char *name, struct error *err);

@@ -100,6 +100,11 @@ static int open_aliases(
 	return aliases_open(&b->aliases, b->jobs_store, b->registry, err);
 }
 
+static bool is_serving(void *engine)
+{
+	return engine_busy(engine);
+}
+
 static int open_jobs_table(
 	struct backend *b, const struct config *c, void *api, struct error *err)
 {
@@ -111,6 +116,8 @@ static int open_jobs_table(
 	o.registry = b->registry;
 	o.changed = api_jobs_changed;
 	o.arg = api;
+	o.crowded = is_serving;
+	o.crowded_arg = b->engine;
 	return jobs_open(&b->jobs, &o, err);
 }
 

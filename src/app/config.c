@@ -441,6 +441,7 @@ void config_jobs(const struct config *c, struct jobs_options *o)
 		.max_running = config_jobs_running(c),
 		.max = c->values->jobs_max,
 		.nice = (int)c->values->jobs_nice,
+		.checkpoints = (size_t)c->values->jobs_checkpoints,
 	};
 }
 

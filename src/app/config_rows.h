@@ -28,7 +28,7 @@ struct config_values {
 	uint64_t streams_ttl, stream_buffer, streams_buffer, max_detached;
 	uint64_t threads, slots, batch, chunk, queue, queue_per_client;
 	char *jobs_dir;
-	uint64_t jobs_max_running, jobs_max, jobs_nice;
+	uint64_t jobs_max_running, jobs_max, jobs_nice, jobs_checkpoints;
 	uint64_t files_max_size, files_quota, files_quota_per_owner, files_max;
 	int log_level, log_format;
 };

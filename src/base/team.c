@@ -41,6 +41,7 @@ struct team {
 	bool stop;
 	void (*fn)(void *arg, unsigned member);
 	void *arg;
+	const struct pace *pace; /* or NULL */
 	struct worker {
 		struct team *team;
 		unsigned member;
@@ -120,6 +121,15 @@ void team_barrier(struct team *team, unsigned member)
 	gate_set(&team->turn, turn + 1);
 }
 
+static void run_member(struct team *team, unsigned member)
+{
+	if (team->pace)
+		pace_begin(team->pace);
+	team->fn(team->arg, member);
+	if (team->pace)
+		pace_end();
+}
+
 static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
@@ -133,7 +143,7 @@ static void *worker_main(void *arg)
 		team_barrier(team, w->member);
 		if (team->stop)
 			return NULL;
-		team->fn(team->arg, w->member);
+		run_member(team, w->member);
 		team_barrier(team, w->member);
 	}
 }
@@ -215,6 +225,11 @@ void team_close(struct team *team)
 	free(team);
 }
 
+void team_set_pace(struct team *team, const struct pace *pace)
+{
+	team->pace = pace;
+}
+
 unsigned team_size(const struct team *team)
 {
 	return team->size;
@@ -228,7 +243,7 @@ void team_run(
 	team->fn = fn;
 	team->arg = arg;
 	team_barrier(team, 0);
-	fn(arg, 0);
+	run_member(team, 0);
 	team_barrier(team, 0);
 	flush_denormals_end(mode);
 }

@@ -1,5 +1,7 @@
 #include "nn/streams.h"
 
+#define ROW_PER_WARM 4 /* a row's length at least, to what it is warmed by */
+
 static int too_short(const struct tokens_view *tokens, size_t batch,
 	size_t seq_length, size_t per_row, struct error *err)
 {
@@ -51,7 +53,9 @@ struct streams streams_parallel(
 	const size_t n = one->end - one->begin;
 	struct streams s = *one;
 
-	if (one->batch != 1 || n < rows * 4 * *warm) {
+	while (rows > 1 && n < rows * ROW_PER_WARM * *warm)
+		rows /= 2;
+	if (one->batch != 1 || rows == 1) {
 		*warm = 0;
 		return s;
 	}

@@ -320,6 +320,11 @@ void engine_close(struct engine *e)
 	stop(e);
 }
 
+bool engine_busy(const struct engine *e)
+{
+	return atomic_load_explicit(&e->slots_active, memory_order_relaxed) > 0;
+}
+
 void engine_stats(const struct engine *e, struct engine_stats *s)
 {
 	*s = (struct engine_stats){

@@ -129,12 +129,17 @@ static bool holds_out(const struct finetune *f)
 
 /* Rows side by side, each warmed first: the same for every measurement of a
  * run, so that they compare. */
+struct streams finetune_held_rows(const struct finetune *f, size_t *warm)
+{
+	*warm = EVALUATION_WARM;
+	return streams_parallel(&f->validation, EVALUATION_ROWS, warm);
+}
+
 static int begin_evaluation(
 	struct finetune *f, const struct parameters *p, struct error *err)
 {
-	size_t warm = EVALUATION_WARM;
-	struct streams rows =
-		streams_parallel(&f->validation, EVALUATION_ROWS, &warm);
+	size_t warm;
+	struct streams rows = finetune_held_rows(f, &warm);
 
 	return evaluation_open(&f->evaluation, p, &rows, warm, f->team, err);
 }
@@ -278,9 +283,12 @@ static int check(struct finetune *f, struct error *err)
 		nats = end_evaluation(f);
 	}
 	f->checked = f->report.step;
-	if (keep_best(f, nats, err) < 0 || finetune_state_save(f, err) < 0)
+	if (keep_best(f, nats, err) < 0)
 		return -1;
+	/* Told first: after a crash in between it is told again. */
 	tell_checkpoint(f, nats);
+	if (finetune_state_save(f, err) < 0)
+		return -1;
 	f->phase = f->report.step < f->report.last_step ? FINETUNE_TRAINING
 							: FINETUNE_AFTER;
 	return 0;

@@ -22,7 +22,11 @@
 #define AUTO_MAX_EPOCHS 20
 #define AUTO_CHECKPOINTS 20
 #define MAX_CHECKPOINTS 1000
-#define EVALUATION_ROWS 32
+/* Of training, that measuring may take; forward and back are three times
+ * forward alone. */
+#define EVALUATION_SHARE 0.05
+#define EVALUATION_COST (1 / 3.0)
+#define EVALUATION_FEW 4 /* rows: one costs no less */
 #define AUTO_DROPOUT 0.2
 
 static const char *pick(const char *name)
@@ -84,7 +88,7 @@ static int extend_model(struct finetune *f, struct error *err)
 	struct parameters more;
 
 	f->report.extended = vocab - c->parameters.arch.vocab;
-	if (!f->report.extended)
+	if (!f->report.extended || f->only_checks)
 		return 0;
 	if (parameters_extend(&more, &c->parameters, vocab, err) < 0)
 		return -1;
@@ -220,6 +224,22 @@ static void choose_batch(struct finetune *f, size_t tokens)
 		r->seq_length /= 2;
 }
 
+/* Steps between checkpoints: as many as make a run's course seen, but no more
+ * than their measurements are worth. */
+static uint64_t auto_checkpoints(const struct finetune *f)
+{
+	const struct finetune_report *r = &f->report;
+	size_t warm;
+	const struct streams held = finetune_held_rows(f, &warm);
+	const double rows = fmax((double)held.batch, EVALUATION_FEW);
+	const double cost =
+		EVALUATION_COST * rows * (double)streams_steps(&held);
+	const double step = (double)(r->batch * r->seq_length);
+
+	return (uint64_t)fmax((double)r->last_step / AUTO_CHECKPOINTS,
+		cost / EVALUATION_SHARE / step);
+}
+
 static void choose_steps(struct finetune *f)
 {
 	const struct finetune_options *o = &f->request.options;
@@ -234,7 +254,7 @@ static void choose_steps(struct finetune *f)
 	r->last_step = trainer_last_step(chunks, r->epochs, o->max_steps);
 	f->every = o->checkpoints;
 	if (!f->every)
-		f->every = r->last_step / AUTO_CHECKPOINTS;
+		f->every = auto_checkpoints(f);
 	if (f->every < r->last_step / MAX_CHECKPOINTS + 1)
 		f->every = r->last_step / MAX_CHECKPOINTS + 1;
 }
@@ -311,6 +331,15 @@ static void lower(void *arg, unsigned member)
 		priority_lower(f->request.nice);
 }
 
+/* One that is to stop has little left to do. */
+static bool crowded(void *arg)
+{
+	const struct finetune *f = arg;
+	const struct finetune_request *r = &f->request;
+
+	return !atomic_load(r->stop) && r->crowded(r->crowded_arg);
+}
+
 static int open_trainer(struct finetune *f, struct error *err)
 {
 	const struct finetune_report *r = &f->report;
@@ -324,6 +353,9 @@ static int open_trainer(struct finetune *f, struct error *err)
 		    err) < 0)
 		return -1;
 	team_run(f->team, lower, f);
+	f->pace = (struct pace){ .crowded = crowded, .arg = f };
+	if (f->request.crowded)
+		team_set_pace(f->team, &f->pace);
 	return trainer_open(&f->trainer, &f->model.parameters, &f->training, &o,
 		f->team, err);
 }
@@ -378,6 +410,7 @@ int finetune_check(const struct finetune_request *r,
 
 	if (finetune_open(&f, r, err) < 0)
 		return -1;
+	f->only_checks = true;
 	rc = file_make_directories(r->dir, 0700, err);
 	if (rc == 0)
 		rc = open_first(f, err);

@@ -21,12 +21,14 @@ enum finetune_phase {
 struct finetune {
 	struct finetune_request request; /* texts borrowed */
 	enum finetune_phase phase;
+	bool only_checks; /* nothing is trained: no model is made larger */
 	char *base, *state, *best;	     /* owned: paths of its files */
 	struct corpus corpus, held;	     /* held: of a validation file */
 	struct checkpoint model;	     /* parameters being trained */
 	struct checkpoint shipped;	     /* what AFTER measures */
 	struct streams training, validation; /* validation may be empty */
 	struct team *team;
+	struct pace pace; /* of the team */
 	struct trainer *trainer;
 	struct evaluation *evaluation; /* of BEFORE, CHECKING, AFTER */
 	struct finetune_report report;
@@ -36,6 +38,10 @@ struct finetune {
 	double told_at;	  /* the same at the last metrics */
 	uint64_t told;	  /* the step of those */
 };
+
+/* finetune.c: what is held out, as it is measured; *warm tokens of each row are
+ * not scored. */
+struct streams finetune_held_rows(const struct finetune *f, size_t *warm);
 
 /* finetune_prepare.c: from PREPARING on, or the error. */
 int finetune_prepare(struct finetune *f, struct error *err);

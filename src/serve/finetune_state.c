@@ -148,16 +148,32 @@ int finetune_best_save(struct finetune *f, struct error *err)
 	return rc;
 }
 
+static int write_model(const struct finetune *f, struct checkpoint *c,
+	const char *path, struct error *err)
+{
+	int rc;
+
+	c->training = summary(f);
+	if (!c->training)
+		return error_set_memory(err, "training summary", 0);
+	rc = checkpoint_save(c, path, err);
+	json_decref(c->training);
+	return rc;
+}
+
 int finetune_publish(
 	const struct finetune *f, const char *path, struct error *err)
 {
 	struct checkpoint c = f->shipped;
-	int rc;
 
-	c.training = summary(f);
-	if (!c.training)
-		return error_set_memory(err, "training summary", 0);
-	rc = checkpoint_save(&c, path, err);
-	json_decref(c.training);
-	return rc;
+	return write_model(f, &c, path, err);
+}
+
+int finetune_checkpoint(
+	const struct finetune *f, const char *path, struct error *err)
+{
+	struct checkpoint c = f->model;
+
+	c.parameters = *trainer_weights(f->trainer);
+	return write_model(f, &c, path, err);
 }

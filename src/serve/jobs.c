@@ -106,15 +106,6 @@ int jobs_commit(struct jobs *j, struct job_entry *e, struct job *next,
 
 /* --- what a job has on the disk ----------------------------------------- */
 
-int jobs_model_path(
-	const struct jobs *j, const struct job *job, char *path, size_t size)
-{
-	return snprintf(path, size, "%s/%s.safetensors", j->models,
-		       job->result) < (int)size
-		       ? 0
-		       : -1;
-}
-
 static void release_files(struct jobs *j, struct job_entry *e)
 {
 	const char *const ids[] = { e->job.training_file,
@@ -127,21 +118,14 @@ static void release_files(struct jobs *j, struct job_entry *e)
 	}
 }
 
-void jobs_remove_model(struct jobs *j, const struct job *job)
-{
-	char path[PATH_MAX];
-
-	if (jobs_model_path(j, job, path, sizeof(path)) == 0 &&
-		unlink(path) == 0)
-		registry_unload(j->o.registry, job->result, NULL);
-}
-
 void jobs_clean(struct jobs *j, struct job_entry *e)
 {
 	release_files(j, e);
 	jobs_remove_work(j, e->job.id);
-	if (e->job.status != JOB_SUCCEEDED)
+	if (e->job.status != JOB_SUCCEEDED) {
 		jobs_remove_model(j, &e->job);
+		jobs_keep_checkpoints(j, &e->job, 0);
+	}
 }
 
 int jobs_hold_files(struct jobs *j, struct job_entry *e, struct error *err)
@@ -201,6 +185,8 @@ int jobs_entry_add(struct jobs *j, struct job_entry *e, struct error *err)
 		j->entries = more;
 		j->cap = cap;
 	}
+	if (jobs_owner_join(j, e, err) < 0)
+		return -1;
 	j->entries[j->n++] = e;
 	return 0;
 }
@@ -240,9 +226,11 @@ static int make_room(struct jobs *j, struct error *err)
 		jobs_log_forget(j, e->job.id, err) < 0)
 		return -1;
 	pthread_mutex_lock(&j->lock);
+	jobs_owner_leave(j, e);
 	memmove(j->entries + i, j->entries + i + 1,
 		(--j->n - i) * sizeof(struct job_entry *));
 	pthread_mutex_unlock(&j->lock);
+	jobs_keep_checkpoints(j, &e->job, 0);
 	jobs_entry_free(e);
 	return 0;
 }

@@ -135,17 +135,35 @@ static void reverse(json_t *array)
 	}
 }
 
+/* Of checkpoints: the models that are there now. */
+static void name_models(struct jobs *j, const struct job *job, json_t *array)
+{
+	char name[REGISTRY_NAME_MAX + 1];
+	json_t *row;
+	size_t i;
+
+	json_array_foreach(array, i, row)
+	{
+		json_int_t step =
+			json_integer_value(json_object_get(row, "step_number"));
+
+		if (jobs_checkpoint_model(j, job, (uint64_t)step, name))
+			json_object_set_new(row, "fine_tuned_model_checkpoint",
+				json_string(name));
+	}
+}
+
 int jobs_log(struct jobs *j, const char *owner, const char *id,
 	enum jobs_log log, const struct jobs_page *page, json_t **array,
 	bool *more, struct error *err)
 {
 	uint64_t first, last;
 	struct job job;
+	int rc;
 
 	if (jobs_get(j, owner, id, &job, err) < 0)
 		return -1;
 	last = log == JOBS_EVENTS ? job.events : job.checkpoints;
-	job_release(&job);
 	first = 1;
 	if (page->newest_first) {
 		if (page->after && page->after <= last)
@@ -160,13 +178,15 @@ int jobs_log(struct jobs *j, const char *owner, const char *id,
 			last = first + page->limit - 1;
 	}
 	*array = json_array();
-	if (read_rows(j, id, log, first, last, *array, err) < 0) {
+	rc = read_rows(j, id, log, first, last, *array, err);
+	if (rc < 0)
 		json_decref(*array);
-		return -1;
-	}
-	if (page->newest_first)
+	else if (page->newest_first)
 		reverse(*array);
-	return 0;
+	if (rc == 0 && log == JOBS_CHECKPOINTS)
+		name_models(j, &job, *array);
+	job_release(&job);
+	return rc;
 }
 
 struct keys {

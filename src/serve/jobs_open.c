@@ -39,6 +39,11 @@ static int by_order(const void *a, const void *b)
 	return (x->job.order > y->job.order) - (x->job.order < y->job.order);
 }
 
+static bool is_lost(const struct job *job)
+{
+	return job_is_over(job) && job->status != JOB_SUCCEEDED;
+}
+
 static int load_all(struct jobs *j, struct error *err)
 {
 	struct loading l = { .jobs = j, .err = err };
@@ -57,6 +62,8 @@ static int load_all(struct jobs *j, struct error *err)
 		/* It was published, but its job doesn't say so. */
 		if (e->job.status != JOB_SUCCEEDED)
 			jobs_remove_model(j, &e->job);
+		jobs_keep_checkpoints(
+			j, &e->job, is_lost(&e->job) ? 0 : j->o.checkpoints);
 		/* A file that is missing is said when it runs. */
 		if (!job_is_over(&e->job))
 			jobs_hold_files(j, e, NULL);
@@ -104,7 +111,10 @@ void jobs_close(struct jobs *j)
 		wake_close(j->wake, free, j->wake);
 	for (size_t i = 0; i < j->n; i++)
 		jobs_entry_free(j->entries[i]);
+	for (size_t i = 0; i < j->n_owners; i++)
+		free(j->owners[i]);
 	metrics_close(j->metrics);
+	free(j->owners);
 	free(j->entries);
 	free(j->work);
 	free(j->models);

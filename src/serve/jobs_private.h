@@ -23,9 +23,18 @@ struct job_sources {
 	json_t *about;		   /* owned */
 };
 
+/* How its jobs stand against others': under the lock. */
+struct job_owner {
+	char name[SESSION_OWNER_MAX + 1];
+	size_t jobs;	  /* of the table */
+	unsigned running; /* that are claimed */
+	uint64_t turn;	  /* of the one that began last */
+};
+
 struct job_entry {
 	struct jobs *jobs;
-	struct job job; /* under the lock */
+	struct job job;		 /* under the lock */
+	struct job_owner *owner; /* while it is in the table */
 	uv_work_t work;
 	atomic_bool stop; /* of its slice: polled at every step */
 	/* Loop thread, written under the lock: */
@@ -47,6 +56,8 @@ struct jobs {
 	pthread_mutex_t ledger, lock;
 	struct job_entry **entries; /* [n] owned, oldest first */
 	size_t n, cap;
+	struct job_owner **owners; /* [n_owners] owned, sorted by name */
+	size_t n_owners;
 	uint64_t orders, turns; /* turns: of queued and turn */
 	unsigned n_at_work;
 	_Atomic unsigned n_running;
@@ -76,13 +87,19 @@ void jobs_entry_free(struct job_entry *e);
 int jobs_entry_add(struct jobs *j, struct job_entry *e, struct error *err);
 /* Under the ledger. */
 int jobs_hold_files(struct jobs *j, struct job_entry *e, struct error *err);
-void jobs_remove_model(struct jobs *j, const struct job *job);
 void jobs_changed(struct jobs *j);
 int64_t jobs_now(void);
 /* Files are let go of and its directory removed; under the ledger. */
 void jobs_clean(struct jobs *j, struct job_entry *e);
+
+/* jobs_models.c */
 int jobs_model_path(
 	const struct jobs *j, const struct job *job, char *path, size_t size);
+void jobs_remove_model(struct jobs *j, const struct job *job);
+/* The model of the checkpoint that its body tells of. */
+void jobs_publish_checkpoint(struct job_entry *e, uint64_t step);
+/* All of the job's go but for the newest, and for what an alias leads to. */
+void jobs_keep_checkpoints(struct jobs *j, const struct job *job, size_t keep);
 
 /* jobs_sweep.c */
 void jobs_remove_work(const struct jobs *j, const char *id);
@@ -94,6 +111,10 @@ int jobs_log_changes(struct job *next, const struct job_note *notes, size_t n,
 void jobs_log_free(struct store_change *changes, size_t n);
 int jobs_log_forget(struct jobs *j, const char *id, struct error *err);
 #define JOBS_NOTE_CHANGES 2 /* at most, of a note */
+
+/* jobs_owners.c: under the lock, when an entry comes and goes. */
+int jobs_owner_join(struct jobs *j, struct job_entry *e, struct error *err);
+void jobs_owner_leave(struct jobs *j, struct job_entry *e);
 
 /* jobs_run.c */
 void jobs_schedule(struct jobs *j);

@@ -89,6 +89,8 @@ int jobs_make_request(
 		.about = s->about,
 		.stop = &e->stop,
 		.nice = e->jobs->o.nice,
+		.crowded = e->jobs->o.nice ? e->jobs->o.crowded : NULL,
+		.crowded_arg = e->jobs->o.crowded_arg,
 		.tell = jobs_on_event,
 		.arg = e };
 	return 0;

@@ -13,7 +13,6 @@
 
 #include <malloc.h>
 #include <stdlib.h>
-#include <string.h>
 
 static bool wants_to_run(const struct job_entry *e)
 {
@@ -21,37 +20,20 @@ static bool wants_to_run(const struct job_entry *e)
 	       (e->job.status == JOB_QUEUED || e->job.status == JOB_RUNNING);
 }
 
-struct standing {
-	unsigned running; /* jobs of its owner */
-	uint64_t turn;	  /* of the one that began last */
-};
-
-static struct standing standing_of(const struct jobs *j, const char *owner)
+static bool comes_before(const struct job_entry *a, const struct job_entry *b)
 {
-	struct standing s = { 0 };
+	const struct job_owner *x = a->owner, *y = b->owner;
 
-	for (size_t i = 0; i < j->n; i++) {
-		const struct job_entry *e = j->entries[i];
-
-		if (strcmp(e->job.owner, owner) != 0)
-			continue;
-		s.running += e->claimed;
-		s.turn = e->turn > s.turn ? e->turn : s.turn;
-	}
-	return s;
-}
-
-static bool comes_before(const struct standing *a, const struct standing *b)
-{
-	return a->running < b->running ||
-	       (a->running == b->running && a->turn < b->turn);
+	if (x == y)
+		return a->queued < b->queued;
+	return x->running < y->running ||
+	       (x->running == y->running && x->turn < y->turn);
 }
 
 /* Under the lock: the one whose turn it is, or NULL. */
 static struct job_entry *pick(const struct jobs *j)
 {
 	struct job_entry *best = NULL;
-	struct standing best_standing = { 0 }, s;
 
 	for (size_t i = 0; i < j->n; i++) {
 		struct job_entry *e = j->entries[i];
@@ -60,15 +42,8 @@ static struct job_entry *pick(const struct jobs *j)
 			continue;
 		if (e->job.status == JOB_RUNNING) /* before a restart */
 			return e;
-		if (best && !strcmp(best->job.owner, e->job.owner)) {
-			best = e->queued < best->queued ? e : best;
-			continue;
-		}
-		s = standing_of(j, e->job.owner);
-		if (best && !comes_before(&s, &best_standing))
-			continue;
-		best = e;
-		best_standing = s;
+		if (!best || comes_before(e, best))
+			best = e;
 	}
 	return best;
 }
@@ -93,7 +68,8 @@ static void begin(struct jobs *j, struct job_entry *e, bool claims)
 	atomic_store(&e->stop, false);
 	if (claims) {
 		e->claimed = true;
-		e->turn = ++j->turns;
+		e->turn = e->owner->turn = ++j->turns;
+		e->owner->running++;
 		atomic_fetch_add(&j->n_running, 1);
 	}
 	post(j, e);
@@ -143,6 +119,7 @@ static void after(uv_work_t *work, int status)
 	j->n_at_work--;
 	if (e->claimed && !e->more) {
 		e->claimed = false;
+		e->owner->running--;
 		atomic_fetch_sub(&j->n_running, 1);
 	} else if (e->claimed) {
 		post(j, e);

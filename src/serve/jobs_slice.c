@@ -23,7 +23,8 @@ static void lower(int nice)
 {
 	if (lowered)
 		return;
-	priority_lower(nice);
+	if (nice)
+		priority_lower(nice);
 	pthread_setname_np(pthread_self(), "job");
 	lowered = true;
 }
@@ -103,6 +104,8 @@ void jobs_on_event(void *arg, const struct finetune_event *event)
 	struct finetune_report r;
 	struct job next;
 
+	if (event->checkpoint)
+		jobs_publish_checkpoint(e, event->step);
 	pthread_mutex_lock(&j->ledger);
 	jobs_draft(j, e, &next);
 	if (job_is_over(&next) ||

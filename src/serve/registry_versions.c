@@ -44,6 +44,16 @@ void registry_forget_versions(struct registry *r)
 		forget_version(r, r->n_versions - 1);
 }
 
+void registry_forget(struct registry *r, const char *name)
+{
+	pthread_mutex_lock(&r->lock);
+	for (size_t i = r->n_versions; i-- > 0;)
+		if (!strcmp(r->versions[i].name, name))
+			forget_version(r, i);
+	registry_forget_unloaded(r, name);
+	pthread_mutex_unlock(&r->lock);
+}
+
 /* Under the lock: a reference to what has it in memory, or NULL; *version is
  * the kept one's place, or n_versions. */
 static struct registry_entry *find_loaded(

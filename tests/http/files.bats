@@ -130,6 +130,11 @@ refused() {
 	head -c 100 /dev/zero >"$dir/zeros"
 	upload "file=@$dir/zeros"
 	refused 422 file 'character 1 is a NUL: this is no text, or not in this encoding'
+	head -c 5000 "$exe" >"$dir/program"
+	upload "file=@$dir/program"
+	[ "$status" = 422 ]
+	[[ "$(jq -r .error.message <<<"$body")" == "invalid UTF-8 at byte "* ||
+		"$(jq -r .error.message <<<"$body")" == "character "*" is a NUL"* ]]
 	printf '{"text": "a"}\n\n{"prompt": "b"}\n' >"$dir/b.jsonl"
 	upload "file=@$dir/b.jsonl"
 	refused 422 file 'line 3: `text` is missing or no string, expected a JSON object with a string `text`'

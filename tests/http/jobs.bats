@@ -49,9 +49,10 @@ setup() {
 	expect "$status" 200
 	show
 	expect "$(field .status)" succeeded
-	# Nothing is left but the model.
+	# Nothing is left but the model and its latest checkpoints.
 	wait_clean
-	expect "$(ls -A "$BATS_TEST_TMPDIR/jobs/models" | wc -l)" 1
+	expect "$(ls -A "$BATS_TEST_TMPDIR/jobs/models" | grep -vc ckpt-step-)" 1
+	expect "$(ls -A "$BATS_TEST_TMPDIR/jobs/models" | wc -l)" 3
 }
 
 @test "events are paged, and streamed until the job is over" {
@@ -123,6 +124,9 @@ setup() {
 	expect "$(field .error.code)" diverged
 	expect "$(field .fine_tuned_model)" null
 	[[ "$(messages | tail -1)" == "loss is "*" at step "* ]]
+	create '{}' '{"learning_rate": 1e37, "learning_rate_multiplier": 1000, "max_steps": 60}'
+	wait_status failed
+	[[ "$(field .error.message)" == "loss is NaN at step "* ]]
 	request GET /v1/models/tiny
 	expect "$(field .fingerprint)" "$before"
 	wait_clean

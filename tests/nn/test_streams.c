@@ -136,16 +136,20 @@ static void one_stream_is_evaluated_in_rows(void **unused)
 	assert_in_range(all, 799 - 10 - 16, 799 - 10);
 }
 
-static void a_short_stream_is_evaluated_as_one(void **unused)
+static void a_short_stream_is_evaluated_in_fewer_rows(void **unused)
 {
 	const struct streams one = { text, 1, 1000, 0, 300 };
+	const struct streams less = { text, 1, 1000, 0, 79 };
 	const struct streams three = { text, 3, 300, 0, 300 };
 	struct streams s;
 	size_t warm = 10;
 
 	s = streams_parallel(&one, 8, &warm);
+	assert_int_equal(warm, 10);
+	assert_streams(&s, 4, 72, 0, 82);
+	s = streams_parallel(&less, 8, &warm);
 	assert_int_equal(warm, 0);
-	assert_streams(&s, 1, 1000, 0, 300);
+	assert_streams(&s, 1, 1000, 0, 79);
 	warm = 10;
 	s = streams_parallel(&three, 2, &warm);
 	assert_int_equal(warm, 0);
@@ -161,7 +165,7 @@ int main(void)
 		cmocka_unit_test(a_text_shorter_than_a_chunk_is_an_error),
 		cmocka_unit_test(targets_are_the_next_inputs),
 		cmocka_unit_test(one_stream_is_evaluated_in_rows),
-		cmocka_unit_test(a_short_stream_is_evaluated_as_one),
+		cmocka_unit_test(a_short_stream_is_evaluated_in_fewer_rows),
 	};
 
 	return cmocka_run_group_tests(tests, number, NULL);

@@ -1,0 +1,26 @@
+/*
+ * Long work that leaves its core often while others are in a hurry. The
+ * kernel's scheduler hands out turns of milliseconds, even to a thread of low
+ * priority; a paced thread gives its own back after a moment, wherever it is in
+ * its work.
+ */
+#ifndef BASE_PACE_H
+#define BASE_PACE_H
+
+#include <stdbool.h>
+
+struct pace {
+	/* Whether others are in a hurry: called from a signal handler, often.
+	 */
+	bool (*crowded)(void *arg);
+	void *arg;
+};
+
+/* From now on the calling thread works at this pace, which must last until
+ * pace_end: while it is crowded, 200 us at a time, with 2 ms of rest after
+ * each. Not nested. Where the kernel gives no timer, it works on as ever. The
+ * work must do without system calls that a signal interrupts for good. */
+void pace_begin(const struct pace *p);
+void pace_end(void);
+
+#endif
