@@ -31,7 +31,7 @@ function shade(value, most) {
 }
 
 export async function cells(main, query) {
-	const models = (await get("v1/models")).data;
+	const models = (await get("v1/models")).data.filter((m) => m.kind === "text");
 	const model = el("select", {}, ...models.map((m) => el("option", { value: m.id }, m.id)));
 	const layer = el("select", {});
 	const text = el("textarea", { rows: 6 });

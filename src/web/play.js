@@ -19,7 +19,7 @@ function curl(body) {
 }
 
 export async function play(main, query) {
-	const models = (await get("v1/models")).data;
+	const models = (await get("v1/models")).data.filter((m) => m.kind === "text");
 	const params = parameters(query);
 	const model = el("select", {}, el("option", { value: "" }, "the default"), ...models.map((m) => el("option", { value: m.id }, m.id)));
 	const prompt = el("textarea", { rows: 3 });
