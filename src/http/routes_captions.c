@@ -424,6 +424,11 @@ static const struct route rows[] = {
 		.form = true,
 		.status = 200,
 		.schema = "Captions",
+		/* One red pixel. */
+		.example =
+			"{\"image\": \"iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQ"
+			"d1PeAAAADElEQVR4nGM4wcAAAAJcAMlDyBJGAAAAAElFTkSuQmCC"
+			"\", \"n\": 2, \"beam\": 4}",
 		.answer = "application/json" },
 };
 
