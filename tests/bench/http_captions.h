@@ -91,9 +91,9 @@ static void mode_caption(char **args)
 	}
 	usage_read(&after, pid);
 	printf("{\"mode\":\"caption\",\"captions\":%zu,\"bytes\":%zu,"
-	       "\"ms_p50\":%.3f,\"ms_max\":%.3f,",
-		n, captions.request.len, quantile(ms, n, 0.5),
-		quantile(ms, n, 1));
+	       "\"ms_min\":%.3f,\"ms_p50\":%.3f,\"ms_max\":%.3f,",
+		n, captions.request.len, quantile(ms, n, 0),
+		quantile(ms, n, 0.5), quantile(ms, n, 1));
 	usage_print(&before, &after, now() - begin);
 	printf("}\n");
 	wire_close(&c.wire);
