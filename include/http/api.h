@@ -14,7 +14,7 @@
 #include "http/auth.h"
 #include "http/server.h"
 #include "http/worker.h"
-#include "serve/caption.h"
+#include "serve/caption_queue.h"
 #include "serve/engine.h"
 #include "serve/files.h"
 #include "serve/jobs.h"
@@ -94,7 +94,7 @@ struct api_backend {
 	const char *made_dir;	 /* of models that jobs made; likewise */
 	struct jobs *jobs;	 /* there when files are */
 	const struct error *jobs_fault;
-	struct caption_model *captions; /* or NULL: none is served */
+	struct caption_queue *captions;
 };
 void api_serve(struct api *a, const struct api_backend *backend);
 

@@ -42,6 +42,7 @@ struct field {
 	const char *help;    /* for the documentation; one sentence */
 	const char *preset;  /* the default, as JSON text, or NULL */
 	bool required;	     /* for the documentation */
+	bool file; /* TEXT: bytes as base64, or of a form as they are */
 };
 
 /* Is the declared content type JSON? Fills a message if not (415). */

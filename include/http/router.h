@@ -47,9 +47,11 @@ struct route {
 	 * is then called when all of it was. `fields` are its parts. Or NULL */
 	void (*open)(void *ctx, struct exchange *x,
 		const struct route_params *params);
-	bool binary;	     /* a body may also be ROUTE_BINARY: its fields are
-			      * then in the query */
-	bool text;	     /* with binary: or ROUTE_TEXT, in its charset */
+	bool form;   /* a body may also be multipart/form-data, held as others
+		      * are: its parts are the fields (call.h's form_type) */
+	bool binary; /* a body may also be ROUTE_BINARY: its fields are
+		      * then in the query */
+	bool text;   /* with binary: or ROUTE_TEXT, in its charset */
 	unsigned status;     /* of success, for the documentation */
 	const char *answer;  /* content type of success, likewise */
 	const char *schema;  /* of a JSON answer: a name in openapi_schemas.c */

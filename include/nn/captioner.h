@@ -45,17 +45,29 @@ int captioner_weights_load(
 int captioner_weights_save(
 	struct captioner_weights *w, const char *path, struct error *err);
 
+/* XXH3-64 of all that the file holds: as checkpoint_fingerprint, of both parts.
+ */
+uint64_t captioner_fingerprint(const struct captioner_weights *w);
+/* Values of all tensors. */
+size_t captioner_parameters(const struct captioner_weights *w);
+
 /* Weights packed, and working memory: one caller at a time. */
 struct captioner;
-/* Weights may be released afterwards, but not their CNN's: it is borrowed. */
+/* For up to `batch` images at once. Weights may be released afterwards, but not
+ * their CNN's: it is borrowed. */
 int captioner_open(struct captioner **c, const struct captioner_weights *w,
-	struct team *team, struct error *err);
+	size_t batch, struct team *team, struct error *err);
 void captioner_close(struct captioner *c);
 size_t captioner_features(const struct captioner *c);
 
-/* v [features] of an image; ERROR_UNSUPPORTED without a CNN. */
-int captioner_look(struct captioner *c, const struct image *image, real *v,
-	struct error *err);
+/* An image file's bytes as the CNN is given them, [crop, crop]. Errors as
+ * image_decode, and ERROR_UNSUPPORTED without a CNN. Any thread. */
+int captioner_read(const struct captioner *c, const void *bytes, size_t len,
+	struct image *fitted, struct error *err);
+/* v [n, features] of n such images, at most `batch`; there must be a CNN. An
+ * image's v is the same bits in any batch. */
+void captioner_look(struct captioner *c, const struct image *const *fitted,
+	size_t n, real *v);
 
 struct caption_options {
 	size_t n;	     /* captions wanted, 1 or more */

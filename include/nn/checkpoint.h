@@ -42,6 +42,11 @@ int checkpoint_load_captioner(struct checkpoint *c, const char *path,
 		const struct safetensors *file, struct error *err),
 	void *arg, struct error *err);
 
+/* Which of the two a file is to be loaded with; of a text model or a captioner.
+ */
+int checkpoint_holds_captioner(
+	const char *path, bool *captioner, struct error *err);
+
 /* Written atomically (base/file.h); BF16 and F16 round to nearest even. What
  * isn't finite (ERROR_DIVERGED) or too large for F16 (ERROR_INVALID) is
  * refused, and the old file stays. */

@@ -51,6 +51,9 @@ int image_form_check(const struct image_form *form, struct error *err);
 /* Resize and crop: [crop, crop] pixels. out is opened. */
 int image_fit(const struct image *image, const struct image_form *form,
 	struct image *out, struct error *err);
+/* image_decode and image_fit in one. */
+int image_read(struct image *fitted, const void *bytes, size_t len,
+	size_t max_pixels, const struct image_form *form, struct error *err);
 /* (value / 255 - mean) / std of a fitted image, [crop, crop, 3]. */
 void image_normalise(
 	const struct image *fitted, const struct image_form *form, real *out);

@@ -24,15 +24,26 @@ char *caption_decode(
 
 /* --- a captioner that is served -------------------------------------- */
 
-/* Any thread; callers take turns. */
+#define CAPTION_BATCH 8 /* images that go through the CNN together, at most */
+
+/* Any thread; callers take turns where they must. */
 struct caption_model;
 
-/* ERROR_CORRUPT when the vocabulary and the decoder don't fit, END included. */
+/* ERROR_CORRUPT when the vocabulary and the decoder don't fit, END included.
+ * Of `threads` the first is the caller's; the others stand back by `nice`. */
 int caption_model_open(struct caption_model **m, const char *path,
-	unsigned threads, struct error *err);
+	unsigned threads, int nice, struct error *err);
 void caption_model_close(struct caption_model *m);
-const char *caption_model_name(const struct caption_model *m);
-size_t caption_model_features(const struct caption_model *m);
+
+/* Read-only, and the model's own. */
+struct caption_model_info {
+	const struct captioner_weights *weights;
+	struct tokenizer *tokenizer; /* of words; END is not among them */
+	uint64_t fingerprint;
+	size_t parameters;
+};
+const struct caption_model_info *caption_model_info(
+	const struct caption_model *m);
 
 struct caption_text {
 	char *text; /* owned */
@@ -42,8 +53,24 @@ struct caption_text {
 };
 void caption_texts_release(struct caption_text *texts, size_t n);
 
+/* An image file's bytes, as the model looks at it: what needs no turn. */
+int caption_model_read(const struct caption_model *m, const void *bytes,
+	size_t len, struct image *fitted, struct error *err);
+
+/* One image of a batch. */
+struct caption_work {
+	const struct image *fitted;	/* by caption_model_read */
+	struct caption_options options; /* checked; `banned` is set here */
+	struct caption_text *out;	/* [options.n], the best first */
+	size_t n;			/* of them */
+	struct error err;		/* code ERROR_NONE: it went well */
+};
+/* n, at most CAPTION_BATCH. */
+void caption_model_run(
+	struct caption_model *m, struct caption_work *const *work, size_t n);
+
 /* At most o->n captions into out, the best first: of an image file's bytes, or
- * of v [features]. o->banned is set here. */
+ * of v [features]. */
 int caption_model_image(struct caption_model *m, const void *bytes, size_t len,
 	const struct caption_options *o, struct caption_text *out, size_t *n,
 	struct error *err);

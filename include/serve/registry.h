@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "nn/model.h"
+#include "serve/caption.h"
 #include "text/tokenizer.h"
 
 #include <stdbool.h>
@@ -27,7 +28,8 @@ struct registry;
 struct registry_entry {
 	char name[REGISTRY_NAME_MAX + 1];
 	char *path;
-	struct model *model;
+	struct model *model;		 /* of text; NULL: it is a captioner, */
+	struct caption_model *captioner; /* which describes images, or NULL */
 	struct tokenizer *tokenizer;
 	uint64_t fingerprint; /* of architecture and tensors */
 	uint64_t shape; /* of architecture and vocabulary: states of models
@@ -39,7 +41,7 @@ struct registry_entry {
 	int64_t created;	     /* the file's time, Unix seconds */
 	uint64_t bytes;		     /* of packed weights */
 	size_t vocab;
-	size_t state_floats;
+	size_t state_floats;	/* 0 of a captioner */
 	size_t max_token_bytes; /* of the longest token */
 };
 
@@ -66,22 +68,35 @@ struct registry_options {
 	const struct registry_weights *own_weights; /* [n_own_weights] or as
 						     * these say; copied */
 	size_t n_own_weights;
+	const char *captioner; /* who describes images where none is named: a
+				* name, or the path of one more file; or NULL:
+				* the first captioner by name */
+	unsigned captioner_threads; /* of a CNN; 0: 1 */
+	int captioner_nice;	    /* of all but the one that runs it */
 };
 
 /*
  * Loads all of them; a model's name is its file's stem. A file that fails its
  * checks, or whose vocabulary and tokenizer disagree, is logged as a warning
- * with the reason and left out. Errors: an unreadable directory, or a
- * default_name that is not among the models (ERROR_NOT_FOUND). No model at all
- * is no error here. Slow: not on the loop.
+ * with the reason and left out. Errors: an unreadable directory, a default_name
+ * that is not among the text models or a captioner among the captioners, or a
+ * captioner's own file that can't be loaded. No model at all is no error here.
+ * Slow: not on the loop.
  */
 int registry_open(struct registry **r, const struct registry_options *o,
 	struct error *err);
 void registry_close(struct registry *r);
 
-/* The entry of that name, or with NULL or "" the default, as a reference for
- * the caller. ERROR_NOT_FOUND with param `model`. Any thread. */
+/* The text model of that name, or with NULL or "" the default, as a reference
+ * for the caller. ERROR_NOT_FOUND, or ERROR_INVALID for a captioner, with param
+ * `model`. Any thread. */
 struct registry_entry *registry_get(
+	struct registry *r, const char *name, struct error *err);
+/* The same of captioners. */
+struct registry_entry *registry_get_captioner(
+	struct registry *r, const char *name, struct error *err);
+/* Either; there must be a name. */
+struct registry_entry *registry_get_any(
 	struct registry *r, const char *name, struct error *err);
 struct registry_entry *registry_ref(struct registry_entry *e);
 void registry_unref(struct registry_entry *e); /* NULL is fine */

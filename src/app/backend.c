@@ -151,13 +151,13 @@ static void open_jobs(struct backend *b, const struct config *c, void *api)
 	error_prefix(err, "files and fine-tuning jobs are not available");
 }
 
-/* One thread, that of the worker that asks. */
 static int open_captions(
 	struct backend *b, const struct config *c, struct error *err)
 {
-	const char *path = config_captions(c);
+	struct caption_queue_options o;
 
-	return path ? caption_model_open(&b->captions, path, 1, err) : 0;
+	config_captions(c, &o);
+	return caption_queue_open(&b->captions, &o, err);
 }
 
 int backend_open(struct backend *b, const struct config *c,
@@ -196,7 +196,7 @@ void backend_close(struct backend *b)
 		store_writer_close(b->writer);
 	if (b->store)
 		store_close(b->store);
-	caption_model_close(b->captions);
+	caption_queue_close(b->captions);
 	if (b->registry)
 		registry_close(b->registry);
 	*b = (struct backend){ 0 };
@@ -262,12 +262,15 @@ static void unload_vanished(struct backend *b)
 
 void backend_reload(struct backend *b, const struct config *c)
 {
-	if (!c->models_dir)
-		return;
+	struct registry_options o;
+
+	config_models(c, &o);
 	if (is_file(c->models_dir))
 		load(b, c->models_dir);
-	else
+	else if (c->models_dir)
 		load_directory(b, c->models_dir);
+	if (is_file(o.captioner))
+		load(b, o.captioner);
 	unload_vanished(b);
 	engine_forget(b->engine);
 }

@@ -8,7 +8,7 @@
 #include "app/config.h"
 #include "math/kernels.h"
 #include "serve/aliases.h"
-#include "serve/caption.h"
+#include "serve/caption_queue.h"
 #include "serve/files.h"
 #include "serve/jobs.h"
 #include "store/writer.h"
@@ -26,8 +26,8 @@ struct backend {
 	struct aliases *aliases;
 	char *made_dir; /* owned; of models that jobs made */
 	struct jobs *jobs;
-	struct error jobs_fault;	/* code ERROR_NONE: they are there */
-	struct caption_model *captions; /* or NULL */
+	struct error jobs_fault; /* code ERROR_NONE: they are there */
+	struct caption_queue *captions;
 };
 
 /* Reads files: not on the loop. `wake` is the engine's. On failure all is

@@ -122,7 +122,7 @@ static int run_command(const struct options *table, const void *values,
 
 	(void)table;
 	if (caption_model_open(&m, args->items[0],
-		    o->threads ? (unsigned)o->threads : team_default_size(),
+		    o->threads ? (unsigned)o->threads : team_default_size(), 0,
 		    err) < 0)
 		return -1;
 	for (size_t i = 1; i < args->n && rc == 0; i++)

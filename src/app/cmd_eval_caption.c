@@ -157,6 +157,7 @@ static void print(const struct eval *e, const struct scores *s)
 
 static int run(struct eval *e, const char *path, struct error *err)
 {
+	const size_t features = caption_model_info(e->model)->weights->features;
 	const struct eval_caption_options *o = e->o;
 	struct scores scores;
 
@@ -164,10 +165,10 @@ static int run(struct eval *e, const char *path, struct error *err)
 		(o->features &&
 			caption_set_features(&e->set, o->features, err) < 0))
 		return -1;
-	if (o->features && e->set.width != caption_model_features(e->model))
+	if (o->features && e->set.width != features)
 		return error_set_param(err, ERROR_INVALID, "features",
 			"features have %zu values, the model takes %zu",
-			e->set.width, caption_model_features(e->model));
+			e->set.width, features);
 	if (!o->features && caption_set_there(&e->set, err) < 0)
 		return -1;
 	e->items = calloc(e->set.n, sizeof(*e->items));
@@ -207,7 +208,7 @@ static int run_command(const struct options *table, const void *values,
 {
 	struct eval e = { .o = values };
 	int rc = caption_model_open(&e.model, args->items[0],
-		e.o->threads ? (unsigned)e.o->threads : team_default_size(),
+		e.o->threads ? (unsigned)e.o->threads : team_default_size(), 0,
 		err);
 
 	(void)table;

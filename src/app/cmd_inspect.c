@@ -4,6 +4,7 @@
 #include "app/command_line.h"
 #include "app/model_file.h"
 #include "base/options.h"
+#include "serve/caption.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,47 +28,81 @@ static const struct option rows[] = {
 struct inspection {
 	const char *path;
 	struct model_file model;
-	char fingerprint[17];
+	struct caption_model *captioner; /* instead, of a captioner; or NULL */
+	const struct checkpoint *checkpoint; /* of either */
+	const struct tokenizer *tokenizer;
+	struct safetensors file; /* what it is of */
+	bool open;
+	uint64_t fingerprint;
 	size_t parameters;
 	size_t bytes; /* of the tensors in the file */
 };
 
-static size_t tensor_bytes(const struct inspection *i, const struct tensor *t)
+static int inspect_text(struct inspection *i, struct error *err)
 {
-	return checkpoint_entry(t, i->model.checkpoint.dtype).bytes;
+	const struct checkpoint *c = &i->model.checkpoint;
+
+	if (model_file_open(&i->model, i->path, err) < 0)
+		return -1;
+	i->checkpoint = c;
+	i->tokenizer = i->model.tokenizer;
+	i->fingerprint = checkpoint_fingerprint(&c->parameters);
+	i->parameters = model_file_parameters(&c->parameters);
+	return 0;
+}
+
+static int inspect_captioner(struct inspection *i, struct error *err)
+{
+	const struct caption_model_info *info;
+
+	if (caption_model_open(&i->captioner, i->path, 1, 0, err) < 0)
+		return -1;
+	info = caption_model_info(i->captioner);
+	i->checkpoint = &info->weights->decoder;
+	i->tokenizer = info->tokenizer;
+	i->fingerprint = info->fingerprint;
+	i->parameters = info->parameters;
+	return 0;
 }
 
 static int inspect(struct inspection *i, const char *path, struct error *err)
 {
-	const struct parameters *p = &i->model.checkpoint.parameters;
+	bool captioner;
 
 	i->path = path;
-	if (model_file_open(&i->model, path, err) < 0)
+	if (checkpoint_holds_captioner(path, &captioner, err) < 0 ||
+		(captioner ? inspect_captioner(i, err) : inspect_text(i, err)) <
+			0 ||
+		safetensors_open(&i->file, path, err) < 0)
 		return -1;
-	snprintf(i->fingerprint, sizeof(i->fingerprint), "%016llx",
-		(unsigned long long)checkpoint_fingerprint(p));
-	i->parameters = model_file_parameters(p);
-	for (size_t k = 0; k < p->n_tensors; k++)
-		i->bytes += tensor_bytes(i, &p->tensors[k]);
+	i->open = true;
+	for (size_t k = 0; k < i->file.n_entries; k++)
+		i->bytes += i->file.entries[k].bytes;
 	return 0;
+}
+
+static void inspection_release(struct inspection *i)
+{
+	if (i->open)
+		safetensors_close(&i->file);
+	caption_model_close(i->captioner);
+	model_file_release(&i->model);
 }
 
 static json_t *tensors_json(const struct inspection *i)
 {
-	const struct parameters *p = &i->model.checkpoint.parameters;
 	json_t *list = json_array();
 
-	for (size_t k = 0; k < p->n_tensors; k++) {
-		const struct tensor *t = &p->tensors[k];
-		json_t *shape =
-			t->cols ? json_pack("[I,I]", (json_int_t)t->rows,
-					  (json_int_t)t->cols)
-				: json_pack("[I]", (json_int_t)t->rows);
+	for (size_t k = 0; k < i->file.n_entries; k++) {
+		const struct safetensors_entry *e = &i->file.entries[k];
+		json_t *shape = json_array();
 
-		json_array_append_new(
-			list, json_pack("{s:s, s:o, s:I}", "name", t->name,
-				      "shape", shape, "bytes",
-				      (json_int_t)tensor_bytes(i, t)));
+		for (size_t d = 0; d < e->n_dims; d++)
+			json_array_append_new(
+				shape, json_integer((json_int_t)e->shape[d]));
+		json_array_append_new(list,
+			json_pack("{s:s, s:o, s:I}", "name", e->name, "shape",
+				shape, "bytes", (json_int_t)e->bytes));
 	}
 	return list;
 }
@@ -75,17 +110,24 @@ static json_t *tensors_json(const struct inspection *i)
 static int print_json(
 	const struct inspection *i, bool tensors, struct error *err)
 {
-	const struct checkpoint *c = &i->model.checkpoint;
-	const struct tokenizer *t = i->model.tokenizer;
-	json_t *all = json_pack(
-		"{s:s, s:s, s:o, s:I, s:I, s:s, s:{s:s, s:I, s:I}, s:O*}",
-		"path", i->path, "fingerprint", i->fingerprint, "architecture",
+	const struct checkpoint *c = i->checkpoint;
+	const struct tokenizer *t = i->tokenizer;
+	char fingerprint[17];
+	json_t *all;
+
+	snprintf(fingerprint, sizeof(fingerprint), "%016llx",
+		(unsigned long long)i->fingerprint);
+	all = json_pack(
+		"{s:s, s:s, s:s, s:o, s:I, s:I, s:s, s:{s:s, s:I, s:I}, s:O*, "
+		"s:O*}",
+		"path", i->path, "kind", i->captioner ? "captioner" : "text",
+		"fingerprint", fingerprint, "architecture",
 		checkpoint_architecture_json(&c->parameters.arch), "parameters",
 		(json_int_t)i->parameters, "bytes", (json_int_t)i->bytes,
 		"dtype", checkpoint_dtype_name(c->dtype), "tokenizer", "kind",
 		tokenizer_kind(t), "vocabulary", (json_int_t)tokenizer_vocab(t),
 		"start", (json_int_t)tokenizer_start(t), "training",
-		c->training);
+		c->training, "captioner", c->captioner);
 
 	if (all && tensors)
 		json_object_set_new(all, "tensors", tensors_json(i));
@@ -123,17 +165,14 @@ static void print_summary(const char *prefix, const json_t *object)
 
 static void print_tensors(const struct inspection *i)
 {
-	const struct parameters *p = &i->model.checkpoint.parameters;
 	char shape[64];
 
 	puts("tensors");
-	for (size_t k = 0; k < p->n_tensors; k++) {
-		const struct tensor *t = &p->tensors[k];
-		const struct safetensors_entry e =
-			checkpoint_entry(t, i->model.checkpoint.dtype);
+	for (size_t k = 0; k < i->file.n_entries; k++) {
+		const struct safetensors_entry *e = &i->file.entries[k];
 
-		safetensors_shape_text(&e, shape, sizeof(shape));
-		printf("  %-20s %-14s %12zu\n", t->name, shape, e.bytes);
+		safetensors_shape_text(e, shape, sizeof(shape));
+		printf("  %-30s %-14s %12zu\n", e->name, shape, e->bytes);
 	}
 }
 
@@ -153,13 +192,36 @@ static void print_start(const struct tokenizer *t)
 	json_decref(token);
 }
 
+static void print_cnn(const struct captioner_weights *w)
+{
+	const struct cnn_config *c = &w->cnn.config;
+
+	printf("vector        %zu, at %s\n", w->features,
+		w->always ? "every step" : "the first step");
+	if (!w->sees) {
+		puts("cnn           none: it takes features, no images");
+		return;
+	}
+	printf("cnn           %zu x %zu pixels,", c->side, c->side);
+	for (size_t k = 0; k < c->n_layers; k++)
+		if (c->layers[k] == CNN_POOL)
+			printf(" M");
+		else
+			printf(" %zu", c->layers[k]);
+	printf("%s, until %s\n", c->norm ? ", batch norm" : "", c->until);
+}
+
 static void print_text(const struct inspection *i, bool tensors)
 {
-	const struct checkpoint *c = &i->model.checkpoint;
+	const struct checkpoint *c = i->checkpoint;
 	const struct architecture *a = &c->parameters.arch;
 
 	printf("model         %s\n", i->path);
-	printf("fingerprint   %s\n", i->fingerprint);
+	printf("kind          %s\n",
+		i->captioner ? "captioner: images to sentences" : "text");
+	printf("fingerprint   %016llx\n", (unsigned long long)i->fingerprint);
+	if (i->captioner)
+		print_cnn(caption_model_info(i->captioner)->weights);
 	printf("architecture  %s, %zu layer%s of %zu, ", a->cell, a->layers,
 		a->layers == 1 ? "" : "s", a->hidden);
 	if (a->embedding)
@@ -170,9 +232,12 @@ static void print_text(const struct inspection *i, bool tensors)
 		a->bias == BIAS_SINGLE ? "single" : "double");
 	printf("parameters    %zu, %zu bytes of %s\n", i->parameters, i->bytes,
 		checkpoint_dtype_name(c->dtype));
-	printf("tokenizer     %s, vocabulary %zu",
-		tokenizer_kind(i->model.tokenizer), a->vocab);
-	print_start(i->model.tokenizer);
+	printf("tokenizer     %s, vocabulary %zu", tokenizer_kind(i->tokenizer),
+		a->vocab);
+	if (i->captioner)
+		puts(" with END");
+	else
+		print_start(i->tokenizer);
 	if (c->training) {
 		puts("training");
 		print_summary("", c->training);
@@ -193,7 +258,7 @@ static int run(
 		print_text(&i, o->tensors);
 	if (!failed && (fflush(stdout) || ferror(stdout)))
 		failed = error_set_errno(err, "standard output");
-	model_file_release(&i.model);
+	inspection_release(&i);
 	return failed;
 }
 

@@ -2,6 +2,7 @@
 #include "app/cmd.h"
 #include "app/config_rows.h"
 #include "app/paths.h"
+#include "base/team.h"
 #include "math/kernels.h"
 
 #include <arpa/inet.h>
@@ -366,6 +367,13 @@ void config_engine(const struct config *c, struct engine_options *o)
 	};
 }
 
+static unsigned caption_threads(const struct config *c)
+{
+	const uint64_t threads = c->values->captions_threads;
+
+	return threads ? (unsigned)threads : team_default_size();
+}
+
 void config_models(const struct config *c, struct registry_options *o)
 {
 	*o = (struct registry_options){
@@ -374,6 +382,9 @@ void config_models(const struct config *c, struct registry_options *o)
 		.weights = c->values->weights + REGISTRY_AS_STORED,
 		.own_weights = c->model_weights,
 		.n_own_weights = c->values->model_weights.n,
+		.captioner = c->values->captions_model,
+		.captioner_threads = caption_threads(c),
+		.captioner_nice = (int)c->values->captions_nice,
 	};
 }
 
@@ -395,9 +406,13 @@ void config_sessions(const struct config *c, struct sessions_options *o)
 	};
 }
 
-const char *config_captions(const struct config *c)
+void config_captions(const struct config *c, struct caption_queue_options *o)
 {
-	return c->values->captions_model;
+	*o = (struct caption_queue_options){
+		.threads = caption_threads(c),
+		.max = c->values->captions_queue,
+		.nice = (int)c->values->captions_nice,
+	};
 }
 
 const char *config_store(const struct config *c)

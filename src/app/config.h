@@ -54,8 +54,7 @@ void config_engine(const struct config *c, struct engine_options *o);
 /* Weight types and the default model; where they lie is models_dir. */
 void config_models(const struct config *c, struct registry_options *o);
 void config_sessions(const struct config *c, struct sessions_options *o);
-/* The captioner to serve, or NULL. */
-const char *config_captions(const struct config *c);
+void config_captions(const struct config *c, struct caption_queue_options *o);
 const char *config_store(const struct config *c); /* "memory", "sqlite" */
 void config_store_options(const struct config *c, struct store_options *o);
 void config_store_writer(

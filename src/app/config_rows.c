@@ -259,10 +259,31 @@ const struct option config_rows[] = {
 	{ .name = "captions.model",
 		.type = OPTION_STRING,
 		AT(captions_model),
-		.argument = "FILE",
-		.help = "Captioner for /v1/captions, as `unrolld "
-			"train-caption` "
-			"writes it; by default none" },
+		.argument = "NAME",
+		.help = "Captioner of /v1/captions where a request names none: "
+			"a model's name, or a file besides; by default the "
+			"first captioner by name" },
+	{ .name = "captions.threads",
+		.type = OPTION_UINT,
+		AT(captions_threads),
+		.value = "0",
+		.max = "64",
+		.help = "Threads that look at images; 0 is as many as there "
+			"are cores" },
+	{ .name = "captions.nice",
+		.type = OPTION_UINT,
+		AT(captions_nice),
+		.value = "10",
+		.max = "19",
+		.help = "How far those stand back for text, as nice(1) has "
+			"it" },
+	{ .name = "captions.queue",
+		.type = OPTION_UINT,
+		AT(captions_queue),
+		.value = "256",
+		.min = "1",
+		.max = "100000",
+		.help = "Images that may wait at once; others get a 429" },
 	{ .name = "models.weights",
 		.type = OPTION_LIST,
 		AT(model_weights),

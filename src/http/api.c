@@ -373,6 +373,8 @@ void api_cancel(struct api *a)
 	sample_cancel_all(a);
 	session_prime_cancel_all(a);
 	score_cancel_all(a);
+	if (a->backend.captions)
+		caption_queue_drop(a->backend.captions);
 }
 
 static void on_closed(uv_handle_t *handle)

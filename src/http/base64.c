@@ -29,11 +29,16 @@ char *base64_encode(const void *bytes, size_t len)
 	return text;
 }
 
-static int value_of(char c)
+/* -1: no digit. */
+static inline int value_of(char c)
 {
-	const char *at = c ? strchr(digits, c) : NULL;
-
-	return at ? (int)(at - digits) : -1;
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
 /* Four characters of which `pad` are '='. */

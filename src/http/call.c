@@ -1,5 +1,6 @@
 #include "http/call.h"
 #include "http/client.h"
+#include "http/form.h"
 #include "http/reply.h"
 
 #include <stdatomic.h>
@@ -143,10 +144,18 @@ static void run(struct worker_job *job)
 		c->work(c);
 }
 
+/* What was asked before the first time needn't be asked again. */
+static void run_again(struct worker_job *job)
+{
+	struct call *c = (struct call *)job;
+
+	c->work(c);
+}
+
 int call_again(struct call *c, void (*work)(struct call *c))
 {
 	c->work = work;
-	c->job.run = run;
+	c->job.run = run_again;
 	c->job.done = done;
 	atomic_store(&c->holders, 1);
 	return workers_post(c->api->workers, &c->job, &c->err);
@@ -210,6 +219,8 @@ static struct call *call_new(struct api *a, struct exchange *x,
 		(!strncasecmp(type, ROUTE_BINARY, strlen(ROUTE_BINARY)) ||
 			!strncasecmp(type, ROUTE_TEXT, strlen(ROUTE_TEXT)));
 	read_charset(c, type);
+	if (type && !strncasecmp(type, FORM_TYPE, strlen(FORM_TYPE)))
+		snprintf(c->form_type, sizeof(c->form_type), "%s", type);
 	exchange_take_body(x, &c->body);
 	if (key)
 		c->key = *key;

@@ -22,9 +22,11 @@ struct call {
 	char owner[SESSION_OWNER_MAX + 1];
 	bool of_session; /* its first parameter is a session's id */
 	char query[1024];
-	bool wants_json;  /* its Accept names application/json */
-	bool binary_body; /* not JSON but bytes */
-	char charset[32]; /* that its Content-Type says, or "" */
+	bool wants_json;     /* its Accept names application/json */
+	bool binary_body;    /* not JSON but bytes */
+	char charset[32];    /* that its Content-Type says, or "" */
+	char form_type[192]; /* its Content-Type, of multipart/form-data; or
+			      * "" */
 	/* Fills status and answer (NULL: no body), or err, and ends with
 	 * call_done. */
 	void (*work)(struct call *c);

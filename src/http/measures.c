@@ -110,6 +110,8 @@ static const struct metric template[] = {
 		"Disk space that they take, uploads under way included" },
 	[MEASURE_UPLOADS] = { "unrolld_uploads_active", METRIC_GAUGE,
 		"Files that are being uploaded" },
+	[MEASURE_CAPTIONS] = { "unrolld_captions_active", METRIC_GAUGE,
+		"Images that wait to be described, or are" },
 	[MEASURE_MODELS] = { "unrolld_models", METRIC_GAUGE, "Models loaded" },
 	[MEASURE_READY] = { "unrolld_ready", METRIC_GAUGE,
 		"1 while /readyz says yes" },
@@ -312,6 +314,9 @@ static void read_files(struct api *a)
 	metrics_set(a->metrics, MEASURE_FILES, 0, (double)s.files);
 	metrics_set(a->metrics, MEASURE_FILES_BYTES, 0, (double)s.bytes);
 	metrics_set(a->metrics, MEASURE_UPLOADS, 0, (double)a->n_uploads);
+	if (a->backend.captions)
+		metrics_set(a->metrics, MEASURE_CAPTIONS, 0,
+			(double)caption_queue_busy(a->backend.captions));
 }
 
 int measures_render(struct api *a, struct buf *out)

@@ -1,6 +1,7 @@
 /* The API's description from its route and field tables: what is not in them
  * is not in it. https://spec.openapis.org/oas/v3.1.0 */
 #include "http/api_internal.h"
+#include "http/form.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -30,6 +31,9 @@ static json_t *field_schema(const struct field *f)
 {
 	switch (f->type) {
 	case FIELD_TEXT:
+		if (f->file)
+			return json_pack("{s:s, s:s}", "type", "string",
+				"contentEncoding", "base64");
 		return json_pack("{s:s}", "type", "string");
 	case FIELD_NAME:
 		return json_pack("{s:s, s:i, s:o}", "type", "string",
@@ -155,6 +159,24 @@ static json_t *json_body(const struct route *r)
 	return json;
 }
 
+/* The same fields, those of files as bytes. */
+static json_t *form_body(const struct route *r)
+{
+	json_t *json = json_pack("{s:o}", "schema", body_schema(r));
+	json_t *properties =
+		json_object_get(json_object_get(json, "schema"), "properties");
+
+	for (size_t i = 0; i < r->n_fields; i++) {
+		json_t *schema = json_object_get(properties, r->fields[i].name);
+
+		if (!r->fields[i].file)
+			continue;
+		json_object_del(schema, "contentEncoding");
+		json_object_set_new(schema, "format", json_string("binary"));
+	}
+	return json;
+}
+
 /* As /openapi.json says it, whether or not keys are asked for. */
 static void add_security(json_t *json, const struct route *r)
 {
@@ -185,9 +207,13 @@ static json_t *operation(const struct route *r)
 		json_object_set_new(json, "requestBody",
 			json_pack("{s:b, s:{s:o}}", "required",
 				!r->body_optional, "content",
-				r->open ? "multipart/form-data"
-					: "application/json",
+				r->open ? FORM_TYPE : "application/json",
 				json_body(r)));
+	if (r->fields && r->form)
+		json_object_set_new(
+			json_object_get(json_object_get(json, "requestBody"),
+				"content"),
+			FORM_TYPE, form_body(r));
 	if (r->fields && r->binary)
 		json_object_set_new(
 			json_object_get(json_object_get(json, "requestBody"),

@@ -28,6 +28,7 @@ static const struct property {
 
 	{ "Model", "id", "string" },
 	{ "Model", "object", "=model" },
+	{ "Model", "kind", "string" },
 	{ "Model", "created", "integer" },
 	{ "Model", "owned_by", "string" },
 	{ "Model", "fingerprint", "string" },
@@ -41,6 +42,7 @@ static const struct property {
 	{ "Model", "bytes", "integer" },
 	{ "Model", "state_bytes", "integer" },
 	{ "Model", "training", "object|null" },
+	{ "Model", "captioner?", "object" },
 
 	{ "ModelList", "object", "=list" },
 	{ "ModelList", "data", "[Model]" },
@@ -238,6 +240,28 @@ static const struct property {
 	{ "Completion", "usage?", "Usage|null" },
 	{ "Completion", "session?", "string" },
 	{ "Completion", "position?", "integer" },
+
+	{ "Caption", "index", "integer" },
+	{ "Caption", "text", "string" },
+	{ "Caption", "logprob", "number" },
+	{ "Caption", "tokens", "integer" },
+	{ "Caption", "finish_reason", "string" },
+
+	{ "CaptionsUsage", "images", "integer" },
+	{ "CaptionsUsage", "completion_tokens", "integer" },
+
+	{ "CaptionsTimings", "queue_ms", "number" },
+	{ "CaptionsTimings", "image_ms", "number" },
+	{ "CaptionsTimings", "decode_ms", "number" },
+
+	{ "Captions", "object", "=captions" },
+	{ "Captions", "created", "integer" },
+	{ "Captions", "model", "string" },
+	{ "Captions", "choices", "[Caption]" },
+	{ "Captions", "usage", "CaptionsUsage" },
+	{ "Captions", "timings", "CaptionsTimings" },
+	{ "Captions", "session?", "Session" },
+	{ "Captions", "system_fingerprint", "string" },
 
 	{ "ScoreUsage", "prompt_tokens", "integer" },
 	{ "ScoreUsage", "total_tokens", "integer" },

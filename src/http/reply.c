@@ -59,6 +59,7 @@ static const struct special {
 	{ ERROR_GONE, "stream", "stream_gone", 0 },
 	{ ERROR_CANCELLED, "stream", "stream_taken", 0 },
 	{ ERROR_UNPROCESSABLE, "prompt", "unknown_character", 0 },
+	{ ERROR_UNPROCESSABLE, "session_prompt", "unknown_character", 0 },
 	{ ERROR_UNPROCESSABLE, "text", "unknown_character", 0 },
 	{ ERROR_UNPROCESSABLE, "encoding", "invalid_encoding", 0 },
 	{ ERROR_UNPROCESSABLE, "prefix", "unknown_character", 0 },

@@ -1,4 +1,5 @@
 #include "http/router.h"
+#include "http/form.h"
 #include "http/guard.h"
 #include "http/origin.h"
 #include "http/reply.h"
@@ -207,7 +208,8 @@ static bool has_type(const struct exchange *x, const char *wanted)
 
 static bool is_raw(const struct route *route, const struct exchange *x)
 {
-	return (route->binary && has_type(x, ROUTE_BINARY)) ||
+	return (route->form && has_type(x, FORM_TYPE)) ||
+	       (route->binary && has_type(x, ROUTE_BINARY)) ||
 	       (route->text && has_type(x, ROUTE_TEXT));
 }
 

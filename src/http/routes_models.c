@@ -5,16 +5,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of a captioner; else NULL. */
+static const struct checkpoint *decoder_of(const struct registry_entry *e)
+{
+	return e->captioner
+		       ? &caption_model_info(e->captioner)->weights->decoder
+		       : NULL;
+}
+
 static json_t *describe(const struct registry_entry *e)
 {
-	const struct architecture *arch = model_architecture(e->model);
+	const struct checkpoint *decoder = decoder_of(e);
+	const struct architecture *arch =
+		decoder ? &decoder->parameters.arch
+			: model_architecture(e->model);
 	json_t *json, *training = NULL;
 
 	if (e->training)
 		training = json_loads(e->training, 0, NULL);
-	json = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, "
-			 "s:I, s:I, s:I, s:I}",
-		"id", e->name, "object", "model", "created",
+	json = json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:I, "
+			 "s:I, s:I, s:I, s:I, s:I}",
+		"id", e->name, "object", "model", "kind",
+		decoder ? "captioner" : "text", "created",
 		(json_int_t)e->created, "owned_by", "unrolld", "fingerprint",
 		e->fingerprint_text, "system_fingerprint",
 		e->system_fingerprint, "cell", arch->cell, "tokenizer",
@@ -29,6 +41,8 @@ static json_t *describe(const struct registry_entry *e)
 	}
 	json_object_set_new(
 		json, "training", training ? training : json_null());
+	if (decoder)
+		json_object_set(json, "captioner", decoder->captioner);
 	return json;
 }
 
@@ -72,7 +86,7 @@ static void get(
 		api_admit(a, x);
 		return;
 	}
-	e = registry_get(a->backend.registry, params->value[0], &err);
+	e = registry_get_any(a->backend.registry, params->value[0], &err);
 	if (!e) {
 		reply_error(x, &err);
 		return;
@@ -98,7 +112,7 @@ static void real_name(struct call *c, char name[REGISTRY_NAME_MAX + 1])
 /* Read its file, unless it is loaded already and still the same. */
 static int load_file(struct registry *r, const char *name, struct error *err)
 {
-	struct registry_entry *e = registry_get(r, name, NULL);
+	struct registry_entry *e = registry_get_any(r, name, NULL);
 	bool current = e && registry_is_current(e);
 	char *path;
 	int loaded;
@@ -122,7 +136,7 @@ static void work_load(struct call *c)
 
 	real_name(c, name);
 	if (!load_file(r, name, &c->err))
-		e = registry_get(r, name, &c->err);
+		e = registry_get_any(r, name, &c->err);
 	if (e)
 		c->answer = describe(e);
 	registry_unref(e);

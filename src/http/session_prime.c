@@ -19,7 +19,7 @@ struct prime {
 	struct generate_request *request;
 	struct session_info info;   /* as it will be stored */
 	struct session_state state; /* of the size that will be */
-	bool submitted;
+	bool submitted, described;
 };
 
 static void prime_free(struct prime *p)
@@ -42,9 +42,16 @@ static void unlink_prime(struct prime *p)
 
 static void describe(struct prime *p, uint64_t position)
 {
+	json_t *session;
+
 	p->info.position = p->state.position = position;
 	p->info.bytes = session_stored_bytes(&p->info, &p->state);
-	p->call->answer = session_describe(&p->info);
+	session = session_describe(&p->info);
+	if (p->call->answer)
+		json_object_set_new(p->call->answer, "session", session);
+	else
+		p->call->answer = session;
+	p->described = true;
 }
 
 /* All but the commit is done: the answer goes into it. */
@@ -79,7 +86,7 @@ static void finish(struct prime *p)
 			"the prompt was not read within http.run_timeout");
 	c->wrote = r->committed || r->error.code == ERROR_IO ||
 		   r->error.code == ERROR_NO_SPACE;
-	if (!c->err.code && !c->answer)
+	if (!c->err.code && !p->described)
 		describe(p, r->position);
 	unlink_prime(p);
 	c->left = NULL;

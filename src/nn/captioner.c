@@ -15,11 +15,11 @@ static int open_memory(struct captioner *c, struct error *err)
 	c->states[0] = kernels_alloc(rows * c->state);
 	c->states[1] = kernels_alloc(rows * c->state);
 	c->logits = kernels_alloc(rows * vocab);
-	c->input = kernels_alloc(side * side * 3);
+	c->input = kernels_alloc(c->batch * side * side * 3);
 	if (c->from_v && c->states[0] && c->states[1] && c->logits && c->input)
 		return 0;
 	return error_set_memory(err, "captioner",
-		(rows * (2 * c->state + vocab) + side * side * 3) *
+		(rows * (2 * c->state + vocab) + c->batch * side * side * 3) *
 			sizeof(real));
 }
 
@@ -39,13 +39,14 @@ static int open_parts(struct captioner *c, const struct captioner_weights *w,
 		return -1;
 	packed_fill(&c->condition, w->condition, true);
 	c->state = model_state_floats(c->decoder);
-	if (w->sees && cnn_open(&c->cnn, &w->cnn, 1, false, c->team, err) < 0)
+	if (w->sees &&
+		cnn_open(&c->cnn, &w->cnn, c->batch, false, c->team, err) < 0)
 		return -1;
 	return open_memory(c, err);
 }
 
 int captioner_open(struct captioner **out, const struct captioner_weights *w,
-	struct team *team, struct error *err)
+	size_t batch, struct team *team, struct error *err)
 {
 	struct captioner *c = calloc(1, sizeof(*c));
 
@@ -53,6 +54,7 @@ int captioner_open(struct captioner **out, const struct captioner_weights *w,
 	if (!c)
 		return error_set_memory(err, "captioner", sizeof(*c));
 	c->team = team;
+	c->batch = batch;
 	c->always = w->always;
 	c->features = w->features;
 	c->form = w->form;
@@ -86,8 +88,19 @@ size_t captioner_features(const struct captioner *c)
 	return c->features;
 }
 
+int captioner_read(const struct captioner *c, const void *bytes, size_t len,
+	struct image *fitted, struct error *err)
+{
+	if (!c->cnn)
+		return error_set(err, ERROR_UNSUPPORTED,
+			"this captioner has no CNN: it takes features, no "
+			"images");
+	return image_read(fitted, bytes, len, IMAGE_MAX_PIXELS, &c->form, err);
+}
+
 struct look {
 	struct captioner *c;
+	size_t n;
 	real *v;
 };
 
@@ -95,22 +108,15 @@ static void look(void *arg, unsigned member)
 {
 	struct look *l = arg;
 
-	cnn_forward(l->c->cnn, l->c->input, 1, l->v, NULL, member);
+	cnn_forward(l->c->cnn, l->c->input, l->n, l->v, NULL, member);
 }
 
-int captioner_look(struct captioner *c, const struct image *image, real *v,
-	struct error *err)
+void captioner_look(struct captioner *c, const struct image *const *fitted,
+	size_t n, real *v)
 {
-	struct image fitted;
+	const size_t size = c->form.crop * c->form.crop * 3;
 
-	if (!c->cnn)
-		return error_set(err, ERROR_UNSUPPORTED,
-			"this captioner has no CNN: it takes features, no "
-			"images");
-	if (image_fit(image, &c->form, &fitted, err) < 0)
-		return -1;
-	image_normalise(&fitted, &c->form, c->input);
-	image_release(&fitted);
-	team_run(c->team, look, &(struct look){ c, v });
-	return 0;
+	for (size_t i = 0; i < n; i++)
+		image_normalise(fitted[i], &c->form, c->input + i * size);
+	team_run(c->team, look, &(struct look){ c, n, v });
 }

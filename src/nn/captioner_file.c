@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #define MAX_FEATURES (1u << 24)
 #define CONDITION "condition.weight"
@@ -183,6 +184,47 @@ int captioner_weights_load(
 	}
 	captioner_weights_release(w);
 	return -1;
+}
+
+static uint64_t hash_reals(const real *data, size_t n, uint64_t hash)
+{
+	float block[1024];
+
+	for (size_t i = 0; i < n;) {
+		size_t filled = 0;
+
+		for (; filled < 1024 && i < n; filled++, i++)
+			block[filled] = (float)data[i];
+		hash = XXH3_64bits_withSeed(
+			block, filled * sizeof(*block), hash);
+	}
+	return hash;
+}
+
+uint64_t captioner_fingerprint(const struct captioner_weights *w)
+{
+	uint64_t hash = checkpoint_fingerprint(&w->decoder.parameters);
+	char *form =
+		json_dumps(w->decoder.captioner, JSON_COMPACT | JSON_SORT_KEYS);
+
+	if (form)
+		hash = XXH3_64bits_withSeed(form, strlen(form), hash);
+	free(form);
+	hash = hash_reals(w->condition,
+		gates_of(&w->decoder.parameters.arch) * w->features, hash);
+	return w->sees ? hash_reals(w->cnn.data, w->cnn.count, hash) : hash;
+}
+
+size_t captioner_parameters(const struct captioner_weights *w)
+{
+	const struct parameters *p = &w->decoder.parameters;
+	size_t n = gates_of(&p->arch) * w->features;
+
+	for (size_t i = 0; i < p->n_tensors; i++)
+		n += tensor_size(&p->tensors[i]);
+	for (size_t i = 0; i < w->cnn.n_tensors; i++)
+		n += cnn_tensor_size(&w->cnn.tensors[i]);
+	return n;
 }
 
 static json_t *describe(const struct captioner_weights *w)

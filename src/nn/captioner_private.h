@@ -16,7 +16,8 @@ struct captioner {
 	struct packed condition; /* [features, gates * hidden] */
 	struct cnn *cnn;	 /* NULL: v is given */
 	struct image_form form;
-	real *input; /* [crop, crop, 3] */
+	size_t batch;
+	real *input; /* [batch, crop, crop, 3] */
 	bool always;
 	size_t features, state; /* widths: of v, of a state */
 	real *from_v;		/* [width] what v adds to the gates */

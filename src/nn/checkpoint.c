@@ -82,9 +82,13 @@ static int check_tensor(struct checkpoint *c, const struct safetensors *s,
 	struct safetensors_entry want;
 	char is[96], expected[96];
 
-	if (!e)
+	if (!e) {
+		want = checkpoint_entry(t, c->dtype);
+		safetensors_shape_text(&want, expected, sizeof(expected));
 		return error_set_param(err, ERROR_CORRUPT, t->name,
-			"tensor %s: missing", t->name);
+			"tensor %s: missing, expected shape %s", t->name,
+			expected);
+	}
 	if (check_dtype(c, s, e, err) < 0)
 		return -1;
 	want = checkpoint_entry(t, c->dtype);
@@ -205,6 +209,23 @@ out:
 		error_prefix(err, "%s", path);
 	}
 	return failed;
+}
+
+int checkpoint_holds_captioner(
+	const char *path, bool *captioner, struct error *err)
+{
+	struct checkpoint c = { 0 };
+	struct architecture a;
+	struct safetensors s;
+	int failed;
+
+	if (safetensors_open(&s, path, err) < 0)
+		return -1;
+	failed = checkpoint_parse(&c, &a, s.metadata, err);
+	*captioner = c.captioner != NULL;
+	checkpoint_release(&c);
+	safetensors_close(&s);
+	return failed ? error_prefix(err, "%s", path) : 0;
 }
 
 int checkpoint_load(struct checkpoint *c, const char *path, struct error *err)

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TILE 32 /* pixels of a tile's side */
+
 static const struct image_codec *const codecs[] = { &image_jpeg, &image_png };
 
 int image_open(
@@ -56,20 +58,32 @@ static size_t origin(const struct image *from, int o, size_t x, size_t y)
 	return row * from->width + column;
 }
 
+/* Tile by tile: rows of the one are columns of the other. */
+static void turn_tile(const struct image *image, int o, struct image *upright,
+	size_t left, size_t top)
+{
+	const size_t w = upright->width, h = upright->height;
+	const size_t right = left + TILE < w ? left + TILE : w;
+	const size_t bottom = top + TILE < h ? top + TILE : h;
+
+	for (size_t y = top; y < bottom; y++)
+		for (size_t x = left; x < right; x++)
+			memcpy(upright->rgb + 3 * (y * w + x),
+				image->rgb + 3 * origin(image, o, x, y), 3);
+}
+
 static int turn(struct image *image, int o, struct error *err)
 {
 	struct image upright;
-	uint8_t *to;
 
 	if (o <= 1)
 		return 0;
 	if (image_open(&upright, o >= 5 ? image->height : image->width,
 		    o >= 5 ? image->width : image->height, err) < 0)
 		return -1;
-	to = upright.rgb;
-	for (size_t y = 0; y < upright.height; y++)
-		for (size_t x = 0; x < upright.width; x++, to += 3)
-			memcpy(to, image->rgb + 3 * origin(image, o, x, y), 3);
+	for (size_t y = 0; y < upright.height; y += TILE)
+		for (size_t x = 0; x < upright.width; x += TILE)
+			turn_tile(image, o, &upright, x, y);
 	image_release(image);
 	*image = upright;
 	return 0;

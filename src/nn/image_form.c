@@ -58,6 +58,19 @@ int image_fit(const struct image *image, const struct image_form *form,
 	return -1;
 }
 
+int image_read(struct image *fitted, const void *bytes, size_t len,
+	size_t max_pixels, const struct image_form *form, struct error *err)
+{
+	struct image image;
+	int rc;
+
+	if (image_decode(&image, bytes, len, max_pixels, err) < 0)
+		return -1;
+	rc = image_fit(&image, form, fitted, err);
+	image_release(&image);
+	return rc;
+}
+
 void image_normalise(
 	const struct image *fitted, const struct image_form *form, real *out)
 {

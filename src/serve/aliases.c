@@ -115,7 +115,9 @@ static int check(struct aliases *a, const char *name, const char *model,
 			"alias is '%.*s', expected 1 to %d of A-Z a-z 0-9 "
 			". _ : -",
 			REGISTRY_NAME_MAX, name, REGISTRY_NAME_MAX);
-	target = registry_get(a->registry, model, err);
+	target = strcmp(name, REGISTRY_DEFAULT_ALIAS)
+			 ? registry_get_any(a->registry, model, err)
+			 : registry_get(a->registry, model, err);
 	if (!target)
 		return -1;
 	*alias = (struct registry_alias){ .moved = store_now() };
@@ -124,7 +126,7 @@ static int check(struct aliases *a, const char *name, const char *model,
 	registry_unref(target);
 	if (!registry_find_alias(a->registry, name, &old, NULL))
 		return 0;
-	same = registry_get(a->registry, name, NULL);
+	same = registry_get_any(a->registry, name, NULL);
 	registry_unref(same);
 	if (same)
 		return error_set_param(err, ERROR_CONFLICT, "alias",

@@ -1,5 +1,6 @@
 #include "serve/caption.h"
 
+#include "base/priority.h"
 #include "base/team.h"
 #include "math/kernels.h"
 
@@ -90,28 +91,18 @@ char *caption_decode(
 /* --- a captioner that is served -------------------------------------- */
 
 struct caption_model {
-	char *name; /* of the file, without directory and suffix */
 	struct captioner_weights weights; /* its CNN's are in use */
 	struct captioner *captioner;
-	struct tokenizer *tokenizer;
 	struct team *team;
 	pthread_mutex_t turn;
-	real *v; /* [features] */
+	real *v; /* [CAPTION_BATCH, features] */
+	struct caption_model_info info;
 };
-
-static char *name_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	const char *name = slash ? slash + 1 : path;
-	const char *suffix = strstr(name, ".safetensors");
-
-	return strndup(name, suffix ? (size_t)(suffix - name) : strlen(name));
-}
 
 static int check_vocabulary(
 	const struct caption_model *m, const char *path, struct error *err)
 {
-	const size_t words = tokenizer_vocab(m->tokenizer);
+	const size_t words = tokenizer_vocab(m->info.tokenizer);
 	const size_t vocab = m->weights.decoder.parameters.arch.vocab;
 
 	if (vocab == words + 1)
@@ -124,28 +115,41 @@ static int check_vocabulary(
 		words + 1);
 }
 
+static void stand_back(void *arg, unsigned member)
+{
+	const int *nice = arg;
+
+	if (member && *nice)
+		priority_lower(*nice);
+}
+
 static int open_parts(struct caption_model *m, const char *path,
-	unsigned threads, struct error *err)
+	unsigned threads, int nice, struct error *err)
 {
 	if (captioner_weights_load(&m->weights, path, err) < 0)
 		return -1;
-	if (tokenizer_load(&m->tokenizer, m->weights.decoder.tokenizer, err) <
-		0)
+	if (tokenizer_load(
+		    &m->info.tokenizer, m->weights.decoder.tokenizer, err) < 0)
 		return error_prefix(err, "%s", path);
 	if (check_vocabulary(m, path, err) < 0 ||
-		team_open(&m->team, threads, err) < 0 ||
-		captioner_open(&m->captioner, &m->weights, m->team, err) < 0)
+		team_open(&m->team, threads, err) < 0)
 		return -1;
-	m->name = name_of(path);
-	m->v = kernels_alloc(m->weights.features);
-	if (m->v && m->name)
+	team_run(m->team, stand_back, &nice);
+	if (captioner_open(&m->captioner, &m->weights, CAPTION_BATCH, m->team,
+		    err) < 0)
+		return -1;
+	m->info.weights = &m->weights;
+	m->info.fingerprint = captioner_fingerprint(&m->weights);
+	m->info.parameters = captioner_parameters(&m->weights);
+	m->v = kernels_alloc(CAPTION_BATCH * m->weights.features);
+	if (m->v)
 		return 0;
-	return error_set_memory(
-		err, "features", m->weights.features * sizeof(real));
+	return error_set_memory(err, "features",
+		CAPTION_BATCH * m->weights.features * sizeof(real));
 }
 
 int caption_model_open(struct caption_model **out, const char *path,
-	unsigned threads, struct error *err)
+	unsigned threads, int nice, struct error *err)
 {
 	struct caption_model *m = calloc(1, sizeof(*m));
 
@@ -153,7 +157,7 @@ int caption_model_open(struct caption_model **out, const char *path,
 	if (!m)
 		return error_set_memory(err, "captioner", sizeof(*m));
 	pthread_mutex_init(&m->turn, NULL);
-	if (open_parts(m, path, threads, err) < 0) {
+	if (open_parts(m, path, threads, nice, err) < 0) {
 		caption_model_close(m);
 		return -1;
 	}
@@ -167,23 +171,18 @@ void caption_model_close(struct caption_model *m)
 		return;
 	captioner_close(m->captioner);
 	captioner_weights_release(&m->weights);
-	tokenizer_unref(m->tokenizer);
+	tokenizer_unref(m->info.tokenizer);
 	if (m->team)
 		team_close(m->team);
 	pthread_mutex_destroy(&m->turn);
 	free(m->v);
-	free(m->name);
 	free(m);
 }
 
-const char *caption_model_name(const struct caption_model *m)
+const struct caption_model_info *caption_model_info(
+	const struct caption_model *m)
 {
-	return m->name;
-}
-
-size_t caption_model_features(const struct caption_model *m)
-{
-	return m->weights.features;
+	return &m->info;
 }
 
 void caption_texts_release(struct caption_text *texts, size_t n)
@@ -199,12 +198,12 @@ static int to_text(const struct caption_model *m,
 	for (size_t i = 0; i < n; i++) {
 		const struct caption *c = &captions[i];
 
-		out[i] = (struct caption_text){
-			.text = caption_decode(m->tokenizer, c->tokens, c->n),
+		out[i] = (struct caption_text){ .text = caption_decode(
+							m->info.tokenizer,
+							c->tokens, c->n),
 			.logprob = c->logprob,
 			.tokens = c->n,
-			.ended = c->ended
-		};
+			.ended = c->ended };
 		if (out[i].text)
 			continue;
 		caption_texts_release(out, i);
@@ -213,42 +212,69 @@ static int to_text(const struct caption_model *m,
 	return 0;
 }
 
-/* From m->v, in its turn. */
-static int caption(struct caption_model *m, const struct caption_options *o,
-	struct caption_text *out, size_t *n, struct error *err)
+/* In its turn. */
+static int caption(struct caption_model *m, const real *v,
+	const struct caption_options *o, struct caption_text *out, size_t *n,
+	struct error *err)
 {
-	const uint32_t unknown = tokenizer_unknown(m->tokenizer);
+	const uint32_t unknown = tokenizer_unknown(m->info.tokenizer);
 	struct caption captions[CAPTION_MAX_BEAM];
 	struct caption_options options = *o;
 	int rc;
 
 	options.banned = unknown == TOKENIZER_NONE ? 0 : unknown + 1;
-	if (captioner_decode(m->captioner, m->v, &options, captions, n, err) <
-		0)
+	if (captioner_decode(m->captioner, v, &options, captions, n, err) < 0)
 		return -1;
 	rc = to_text(m, captions, out, *n, err);
 	captions_release(captions, *n);
 	return rc;
 }
 
+int caption_model_read(const struct caption_model *m, const void *bytes,
+	size_t len, struct image *fitted, struct error *err)
+{
+	return captioner_read(m->captioner, bytes, len, fitted, err);
+}
+
+void caption_model_run(
+	struct caption_model *m, struct caption_work *const *work, size_t n)
+{
+	const struct image *fitted[CAPTION_BATCH];
+
+	for (size_t i = 0; i < n; i++)
+		fitted[i] = work[i]->fitted;
+	pthread_mutex_lock(&m->turn);
+	captioner_look(m->captioner, fitted, n, m->v);
+	for (size_t i = 0; i < n; i++) {
+		struct caption_work *w = work[i];
+
+		w->err.code = ERROR_NONE;
+		caption(m, m->v + i * m->weights.features, &w->options, w->out,
+			&w->n, &w->err);
+	}
+	pthread_mutex_unlock(&m->turn);
+}
+
 int caption_model_image(struct caption_model *m, const void *bytes, size_t len,
 	const struct caption_options *o, struct caption_text *out, size_t *n,
 	struct error *err)
 {
-	struct image image;
-	int rc;
+	struct image fitted;
+	struct caption_work work = {
+		.fitted = &fitted, .options = *o, .out = out
+	};
 
-	/* What needs no turn is done before it. */
 	if (caption_check(o, err) < 0 ||
-		image_decode(&image, bytes, len, IMAGE_MAX_PIXELS, err) < 0)
+		caption_model_read(m, bytes, len, &fitted, err) < 0)
 		return -1;
-	pthread_mutex_lock(&m->turn);
-	rc = captioner_look(m->captioner, &image, m->v, err);
-	if (rc == 0)
-		rc = caption(m, o, out, n, err);
-	pthread_mutex_unlock(&m->turn);
-	image_release(&image);
-	return rc;
+	caption_model_run(m, &(struct caption_work *){ &work }, 1);
+	image_release(&fitted);
+	*n = work.n;
+	if (!work.err.code)
+		return 0;
+	if (err)
+		*err = work.err;
+	return -1;
 }
 
 int caption_model_vector(struct caption_model *m, const float *v,
@@ -260,7 +286,7 @@ int caption_model_vector(struct caption_model *m, const float *v,
 	pthread_mutex_lock(&m->turn);
 	for (size_t i = 0; i < m->weights.features; i++)
 		m->v[i] = (real)v[i];
-	rc = caption(m, o, out, n, err);
+	rc = caption(m, m->v, o, out, n, err);
 	pthread_mutex_unlock(&m->turn);
 	return rc;
 }

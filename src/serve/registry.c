@@ -5,17 +5,13 @@
 #include "serve/registry_private.h"
 
 #include "base/log.h"
-#include "math/kernels.h"
-#include "nn/checkpoint.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #define SUFFIX ".safetensors"
 #define TRAIN_SUFFIX ".train.safetensors"
@@ -34,6 +30,7 @@ void registry_unref(struct registry_entry *e)
 		model_unref(e->model);
 	if (e->tokenizer)
 		tokenizer_unref(e->tokenizer);
+	caption_model_close(e->captioner);
 	if (counted_entry(e)->fd >= 0)
 		close(counted_entry(e)->fd);
 	free(e->training);
@@ -65,105 +62,6 @@ static int name_of(
 			path, REGISTRY_NAME_MAX);
 	snprintf(name, REGISTRY_NAME_MAX + 1, "%.*s", (int)len, base);
 	return 0;
-}
-
-static size_t longest_token(const struct tokenizer *t)
-{
-	size_t longest = 0, len;
-
-	for (uint32_t id = 0; id < tokenizer_vocab(t); id++) {
-		tokenizer_bytes(t, id, &len);
-		if (len > longest)
-			longest = len;
-	}
-	return longest;
-}
-
-/* What a state depends on for its meaning, the weights apart. */
-static int fill_shape(
-	struct registry_entry *e, const struct checkpoint *c, struct error *err)
-{
-	const struct architecture *a = &c->parameters.arch;
-	json_t *json = json_pack("{s:s, s:I, s:I, s:I, s:O}", "cell", a->cell,
-		"hidden", (json_int_t)a->hidden, "layers",
-		(json_int_t)a->layers, "vocab", (json_int_t)a->vocab,
-		"tokenizer", c->tokenizer);
-	char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
-
-	json_decref(json);
-	if (!text)
-		return error_set_memory(err, "model", 0);
-	e->shape = XXH3_64bits(text, strlen(text));
-	free(text);
-	return 0;
-}
-
-static int fill(struct registry_entry *e, const struct checkpoint *c,
-	enum weight_type weights, struct error *err)
-{
-	const struct architecture *a = &c->parameters.arch;
-
-	if (tokenizer_load(&e->tokenizer, c->tokenizer, err) < 0)
-		return error_prefix(err, "model %s", e->path);
-	if (tokenizer_vocab(e->tokenizer) != a->vocab)
-		return error_set_param(err, ERROR_CORRUPT, "tokenizer",
-			"model %s: its tokenizer has %zu tokens, its tensors"
-			" %zu",
-			e->path, tokenizer_vocab(e->tokenizer), a->vocab);
-	if (fill_shape(e, c, err) < 0)
-		return -1;
-	if (model_open(&e->model, &c->parameters, weights, err) < 0)
-		return error_prefix(err, "model %s", e->path);
-	if (c->training) {
-		e->training = json_dumps(c->training, JSON_COMPACT);
-		if (!e->training)
-			return error_set_memory(err, "training summary", 0);
-	}
-	e->fingerprint = checkpoint_fingerprint(&c->parameters);
-	snprintf(e->fingerprint_text, sizeof(e->fingerprint_text), "%016llx",
-		(unsigned long long)e->fingerprint);
-	snprintf(e->system, sizeof(e->system), "%s-%s",
-		weight_type_name(weights), kernels_name());
-	snprintf(e->system_fingerprint, sizeof(e->system_fingerprint), "%s-%s",
-		e->fingerprint_text, e->system);
-	e->bytes = model_bytes(e->model);
-	e->vocab = a->vocab;
-	e->state_floats = model_state_floats(e->model);
-	e->max_token_bytes = longest_token(e->tokenizer);
-	return 0;
-}
-
-static enum weight_type weights_of(
-	const struct registry *r, const char *name, const struct checkpoint *c)
-{
-	int type = r->weights;
-
-	for (size_t i = 0; i < r->n_own_weights; i++)
-		if (!strcmp(r->own_weights[i].name, name))
-			type = r->own_weights[i].type;
-	return type == REGISTRY_AS_STORED ? checkpoint_weights(c)
-					  : (enum weight_type)type;
-}
-
-/* c->fd is open on what `path` leads to, or did a moment ago: whoever reads it
- * again compares fingerprints. */
-int registry_load_file(const struct registry *r, struct counted_entry *c,
-	const char *path, struct error *err)
-{
-	struct checkpoint checkpoint;
-	struct stat st;
-	int result;
-
-	if (fstat(c->fd, &st) < 0)
-		return error_set_errno(
-			err, "model %s: cannot read", c->entry.path);
-	c->entry.created = (int64_t)st.st_mtime;
-	if (checkpoint_load(&checkpoint, path, err) < 0)
-		return -1;
-	result = fill(&c->entry, &checkpoint,
-		weights_of(r, c->entry.name, &checkpoint), err);
-	checkpoint_release(&checkpoint);
-	return result;
 }
 
 static struct registry_entry *load(
@@ -260,6 +158,7 @@ int registry_load(struct registry *r, const char *path, struct error *err)
 		return -1;
 	log_info("model loaded", log_text("model", e->name),
 		log_text("path", path),
+		log_text("kind", e->captioner ? "captioner" : "text"),
 		log_text("tokenizer", tokenizer_kind(e->tokenizer)),
 		log_uint("bytes", e->bytes),
 		log_text("fingerprint", e->system_fingerprint));
@@ -326,6 +225,34 @@ static int set_default(struct registry *r, const char *name, struct error *err)
 	return 0;
 }
 
+static bool is_path(const char *name)
+{
+	return strchr(name, '/') || ends_with(name, SUFFIX);
+}
+
+/* Its own file is asked for by name: it must be there, and a captioner. */
+static int set_captioner(
+	struct registry *r, const char *name, struct error *err)
+{
+	char stem[REGISTRY_NAME_MAX + 1];
+	struct registry_entry *e = NULL;
+
+	if (!name || !*name)
+		return 0;
+	if (is_path(name)) {
+		if (name_of(name, stem, err) < 0 ||
+			registry_load(r, name, err) < 0)
+			return error_prefix(err, "captions.model");
+		name = stem;
+	}
+	e = registry_get_captioner(r, name, err);
+	if (!e)
+		return error_prefix(err, "captions.model");
+	snprintf(r->captioner_name, sizeof(r->captioner_name), "%s", name);
+	registry_unref(e);
+	return 0;
+}
+
 static int copy_weights(
 	struct registry *r, const struct registry_options *o, struct error *err)
 {
@@ -351,6 +278,8 @@ int registry_open(struct registry **registry, const struct registry_options *o,
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_mutex_init(&r->reviving, NULL);
 	r->weights = o->weights;
+	r->captioner_threads = o->captioner_threads;
+	r->captioner_nice = o->captioner_nice;
 	if (o->dir && !(r->dir = strdup(o->dir))) {
 		error_set_memory(err, "models.dir", strlen(o->dir));
 		goto fail;
@@ -364,7 +293,8 @@ int registry_open(struct registry **registry, const struct registry_options *o,
 		goto fail;
 	for (size_t i = 0; i < o->n_paths; i++)
 		try_load(r, o->paths[i]);
-	if (set_default(r, o->default_name, err) < 0)
+	if (set_default(r, o->default_name, err) < 0 ||
+		set_captioner(r, o->captioner, err) < 0)
 		goto fail;
 	*registry = r;
 	return 0;
@@ -388,11 +318,23 @@ void registry_close(struct registry *r)
 	free(r);
 }
 
-static void not_loaded(const char *name, const char *model, struct error *err)
+enum kind { TEXT, CAPTIONER, ANY };
+
+static const char *const kinds[] = {
+	[TEXT] = "text model", [CAPTIONER] = "captioner", [ANY] = "model"
+};
+
+static enum kind kind_of(const struct registry_entry *e)
+{
+	return e->captioner ? CAPTIONER : TEXT;
+}
+
+static void not_loaded(
+	const char *name, const char *model, enum kind kind, struct error *err)
 {
 	if (!*model)
-		error_set_param(
-			err, ERROR_NOT_FOUND, "model", "no model is loaded");
+		error_set_param(err, ERROR_NOT_FOUND, "model",
+			"no %s is loaded", kinds[kind]);
 	else if (!*name || !strcmp(name, model))
 		error_set_param(err, ERROR_NOT_FOUND, "model",
 			"model '%.*s' is not loaded", REGISTRY_NAME_MAX, model);
@@ -403,35 +345,75 @@ static void not_loaded(const char *name, const char *model, struct error *err)
 			REGISTRY_NAME_MAX, model, REGISTRY_NAME_MAX, name);
 }
 
-/* What jobs made takes no other's place. */
-static size_t first_by_name(const struct registry *r)
+static void wrong_kind(
+	const struct registry_entry *e, enum kind kind, struct error *err)
 {
-	for (size_t i = 0; i < r->n; i++)
+	error_set_param(err, ERROR_INVALID, "model",
+		e->captioner
+			? "model '%s' is a captioner, which describes images "
+			  "(POST /v1/captions), expected a %s"
+			: "model '%s' is a text model, expected a %s",
+		e->name, kinds[kind]);
+}
+
+/* Of n: what jobs made takes no other's place. */
+static size_t first_by_name(const struct registry *r, enum kind kind)
+{
+	size_t made = r->n;
+
+	for (size_t i = 0; i < r->n; i++) {
+		if (kind_of(r->entries[i]) != kind)
+			continue;
 		if (strncmp(r->entries[i]->name, REGISTRY_MADE,
 			    strlen(REGISTRY_MADE)) != 0)
 			return i;
-	return 0;
+		if (made == r->n)
+			made = i;
+	}
+	return made;
 }
 
-struct registry_entry *registry_get(
-	struct registry *r, const char *name, struct error *err)
+static struct registry_entry *get(
+	struct registry *r, const char *name, enum kind kind, struct error *err)
 {
 	struct registry_entry *e = NULL;
 	const char *model;
-	bool found;
+	bool found = false;
 	size_t at;
 
 	if (!name)
 		name = "";
 	pthread_mutex_lock(&r->lock);
-	model = registry_resolve(r, name);
-	at = *model ? position_of(r, model, &found) : first_by_name(r);
-	if (*model ? found : r->n > 0)
-		e = registry_ref(r->entries[at]);
+	/* The alias "default" is a text model's. */
+	model = *name || kind == TEXT ? registry_resolve(r, name)
+				      : r->captioner_name;
+	at = *model ? position_of(r, model, &found) : first_by_name(r, kind);
+	if (*model ? !found : at == r->n)
+		not_loaded(name, model, kind, err);
+	else if (kind != ANY && kind_of(r->entries[at]) != kind)
+		wrong_kind(r->entries[at], kind, err);
 	else
-		not_loaded(name, model, err);
+		e = registry_ref(r->entries[at]);
 	pthread_mutex_unlock(&r->lock);
 	return e;
+}
+
+struct registry_entry *registry_get(
+	struct registry *r, const char *name, struct error *err)
+{
+	return get(r, name, TEXT, err);
+}
+
+struct registry_entry *registry_get_captioner(
+	struct registry *r, const char *name, struct error *err)
+{
+	return get(r, name, CAPTIONER, err);
+}
+
+struct registry_entry *registry_get_any(
+	struct registry *r, const char *name, struct error *err)
+{
+	return get(r, name, ANY, err);
 }
 
 int registry_list(struct registry *r, struct registry_entry ***entries,

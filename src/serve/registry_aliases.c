@@ -195,7 +195,7 @@ static char *path_in_directory(const struct registry *r, const char *name)
 
 char *registry_path(struct registry *r, const char *name, struct error *err)
 {
-	struct registry_entry *e = registry_get(r, name, NULL);
+	struct registry_entry *e = registry_get_any(r, name, NULL);
 	char *path = NULL;
 	size_t i;
 

@@ -1,5 +1,5 @@
-/* What registry.c (loading, names) and registry_versions.c (replaced models)
- * share. */
+/* What registry.c (names), registry_file.c (a file that is loaded) and
+ * registry_versions.c (replaced models) share. */
 #ifndef SERVE_REGISTRY_PRIVATE_H
 #define SERVE_REGISTRY_PRIVATE_H
 
@@ -33,7 +33,10 @@ struct registry {
 	pthread_mutex_t lock;
 	struct registry_entry **entries; /* [n] sorted by name */
 	size_t n;
-	char default_name[REGISTRY_NAME_MAX + 1]; /* "" = the first */
+	char default_name[REGISTRY_NAME_MAX + 1];   /* "" = the first */
+	char captioner_name[REGISTRY_NAME_MAX + 1]; /* likewise */
+	unsigned captioner_threads;
+	int captioner_nice;
 	int weights;
 	struct registry_weights *own_weights; /* [n_own_weights] owned */
 	size_t n_own_weights;

@@ -23,6 +23,9 @@ void registry_keep_version(struct registry *r, struct registry_entry *e)
 {
 	struct version v = { .fingerprint = e->fingerprint };
 
+	/* No session is pinned to a captioner. */
+	if (!e->model)
+		return;
 	for (size_t i = 0; i < r->n; i++)
 		if (r->entries[i]->fingerprint == e->fingerprint)
 			return;
@@ -63,7 +66,8 @@ static struct registry_entry *find_loaded(
 
 	*version = r->n_versions;
 	for (i = 0; i < r->n; i++)
-		if (r->entries[i]->fingerprint == fingerprint)
+		if (r->entries[i]->model &&
+			r->entries[i]->fingerprint == fingerprint)
 			return registry_ref(r->entries[i]);
 	for (i = 0; i < r->n_versions; i++)
 		if (r->versions[i].fingerprint == fingerprint)

@@ -7,12 +7,14 @@
  *   bench_http PORT PID ttft N PRIME_BYTES      (0: against an idle server)
  *   bench_http PORT PID sessions N
  *   bench_http PORT PID cancel N
+ *   bench_http PORT PID caption IMAGE N         (one after the other)
+ *   bench_http PORT PID captions IMAGE N        (at once, beside a stream)
  *
  * PID is the daemon's: what it used of the processors, its engine threads
  * apart, stands beside what this program used, for they share them. Every mode
  * ends within LIMIT seconds or fails.
  */
-#include "http_streams.h"
+#include "http_captions.h"
 
 /* --- latency ---------------------------------------------------------- */
 
@@ -352,6 +354,8 @@ static const struct {
 	{ "ttft", 2, mode_ttft },
 	{ "sessions", 1, mode_sessions },
 	{ "cancel", 1, mode_cancel },
+	{ "caption", 2, mode_caption },
+	{ "captions", 2, mode_captions },
 };
 
 int main(int argc, char **argv)
@@ -370,5 +374,5 @@ int main(int argc, char **argv)
 	}
 	die("usage: PORT PID streams N TOKENS | latency N |"
 	    " get PATH CONNECTIONS SECONDS | ttft N PRIME_BYTES |"
-	    " sessions N | cancel N");
+	    " sessions N | cancel N | caption IMAGE N | captions IMAGE N");
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Usage: run.sh [SECTION...]: kernels, step, train, text, jieba, memory, serve,
-# sessions, durable, jobs (all by default).
+# sessions, durable, jobs, captions (all by default).
 # Prints JSON lines. Rivals are run in the same call, turn about with ours, and
 # what counts is the ratio of medians: the machine's mood is then the same for
 # both. Settings, from the environment:
@@ -54,7 +54,7 @@ ratio() {
 	echo "bench: no $UNROLLD_EXE: build it first, or use 'make bench'" >&2
 	exit 1
 }
-[ $# -gt 0 ] || set -- kernels step train text jieba memory serve sessions durable jobs
+[ $# -gt 0 ] || set -- kernels step train text jieba memory serve sessions durable jobs captions
 for section in "$@"; do
 	[ -f "$here/$section.bash" ] || {
 		echo "bench: no section '$section', expected" \

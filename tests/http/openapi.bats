@@ -5,6 +5,13 @@ load daemon
 
 setup_file() {
 	make_model "$BATS_FILE_TMPDIR/models" tiny
+	echo '{"image": "tall.jpg", "caption": "a tall picture"}' \
+		>"$BATS_FILE_TMPDIR/lines.jsonl"
+	"${loose[@]}" "$exe" train-caption "$BATS_FILE_TMPDIR/lines.jsonl" \
+		--images "$BATS_TEST_DIRNAME/../golden/images" \
+		-o "$BATS_FILE_TMPDIR/models/pictures.safetensors" --hidden 16 \
+		--embedding 8 --threads 1 --max-steps 3 \
+		2>"$BATS_FILE_TMPDIR/caption.log"
 }
 
 @test "every example is taken, and every answer is of its schema" {
@@ -24,6 +31,9 @@ setup_file() {
 	# Unknown names: OpenAI's route passes them over, ours do not.
 	expect "$(field '.paths["/v1/completions"].post.requestBody.content["application/json"].schema.additionalProperties')" true
 	expect "$(field '.paths["/sample"].post.requestBody.content["application/json"].schema.additionalProperties')" false
+	# A form's file is bytes, in JSON it is base64.
+	expect "$(field '.paths["/v1/captions"].post.requestBody.content | [.["application/json", "multipart/form-data"].schema.properties.image | .contentEncoding // .format] | join(" ")')" \
+		"base64 binary"
 }
 
 @test "who has the document is told so" {

@@ -14,7 +14,7 @@ import urllib.request
 KNOWN = {"type", "properties", "required", "additionalProperties", "items",
          "anyOf", "oneOf", "const", "enum", "$ref", "minimum", "maximum",
          "minLength", "maxLength", "minItems", "maxItems", "pattern",
-         "description", "default"}
+         "description", "default", "contentEncoding"}
 TYPES = {"string": str, "boolean": bool, "object": dict, "array": list,
          "null": type(None), "number": (int, float), "integer": int}
 
@@ -268,7 +268,8 @@ JOBS = "/v1/fine_tuning/jobs"
 def main(url):
     document = json.loads(ask(url, "GET", "/openapi.json")[2])
     assert document["openapi"] == "3.1.0"
-    model = json.loads(ask(url, "GET", "/v1/models")[2])["data"][0]["id"]
+    model = next(m["id"] for m in json.loads(
+        ask(url, "GET", "/v1/models")[2])["data"] if m["kind"] == "text")
     v = Validator(document)
     operations = [(path, method, o)
                   for path, item in document["paths"].items()

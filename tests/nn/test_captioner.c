@@ -96,7 +96,7 @@ static void check_all(const struct captioner_weights *w,
 	caption_defaults(&o);
 	o.beam = beam;
 	assert_int_equal(team_open(&team, 1, NULL), 0);
-	assert_int_equal(captioner_open(&c, w, team, NULL), 0);
+	assert_int_equal(captioner_open(&c, w, 1, team, NULL), 0);
 	for (size_t i = 0; i < d->n; i++) {
 		real v[FEATURES];
 		struct caption caption;
@@ -178,7 +178,7 @@ static void a_wide_beam_finds_the_best_sentence(void **unused)
 	open_weights(&w, "lstm", false);
 	train(&w, &d, 15, PAIRS, 1);
 	assert_int_equal(team_open(&team, 1, NULL), 0);
-	assert_int_equal(captioner_open(&c, &w, team, NULL), 0);
+	assert_int_equal(captioner_open(&c, &w, 1, team, NULL), 0);
 	caption_defaults(&o);
 	/* END at once, one word and END, or two words: 1 + 5 + 25. */
 	o.max_length = 2;
@@ -225,7 +225,7 @@ static void draws_repeat_and_bans_hold(void **unused)
 	open_weights(&w, "rnn", true);
 	train(&w, &d, 5, PAIRS, 1);
 	assert_int_equal(team_open(&team, 1, NULL), 0);
-	assert_int_equal(captioner_open(&c, &w, team, NULL), 0);
+	assert_int_equal(captioner_open(&c, &w, 1, team, NULL), 0);
 	caption_defaults(&o);
 	o.n = 5;
 	o.beam = 0;
@@ -280,8 +280,11 @@ static void pixels_are_learnt(void **unused)
 		.images = 3,
 		.pixels = pixels };
 	struct captioner_weights w, loaded;
+	const struct image *all[3];
+	struct image pictures[3];
 	struct caption_options o;
 	struct captioner *c;
+	real vs[3][FEATURES];
 	struct error err;
 	struct team *team;
 
@@ -297,15 +300,20 @@ static void pixels_are_learnt(void **unused)
 	if (captioner_weights_load(&loaded, PATH, &err) < 0)
 		fail_msg("%s", err.message);
 	assert_int_equal(team_open(&team, 2, NULL), 0);
-	assert_int_equal(captioner_open(&c, &loaded, team, NULL), 0);
+	assert_int_equal(captioner_open(&c, &loaded, 3, team, NULL), 0);
 	caption_defaults(&o);
 	for (size_t i = 0; i < 3; i++) {
-		struct image picture = { 8, 8, pixels + i * 8 * 8 * 3 };
+		pictures[i] = (struct image){ 8, 8, pixels + i * 8 * 8 * 3 };
+		all[i] = &pictures[i];
+	}
+	captioner_look(c, all, 3, vs[0]);
+	for (size_t i = 0; i < 3; i++) {
 		struct caption caption;
 		real v[FEATURES];
 		size_t n;
 
-		assert_int_equal(captioner_look(c, &picture, v, &err), 0);
+		captioner_look(c, &all[i], 1, v);
+		assert_memory_equal(v, vs[i], sizeof(v));
 		assert_int_equal(
 			captioner_decode(c, v, &o, &caption, &n, NULL), 0);
 		check_caption(&caption, &d, i);
