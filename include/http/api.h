@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "http/auth.h"
 #include "http/server.h"
-#include "http/worker.h"
+#include "serve/worker.h"
 #include "serve/caption.h"
 #include "serve/engine.h"
 #include "serve/files.h"

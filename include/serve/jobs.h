@@ -1,7 +1,7 @@
 /*
  * All fine-tuning jobs of a daemon: their records in the store, their turns on
- * the uv pool, what they publish to the registry. A job is told of by copy;
- * whoever is not its owner finds nothing.
+ * a pool, what they publish to the registry. A job is told of by copy; whoever
+ * is not its owner finds nothing.
  *
  * jobs_open, jobs_close and the calls for clients wait for disks: not on the
  * loop, any other thread. jobs_start, jobs_stop and jobs_busy: on the loop. In
@@ -23,8 +23,8 @@ struct jobs_options {
 	struct store_shared *store; /* borrowed, as the next two */
 	struct files *files;
 	struct registry *registry;
-	unsigned max_running; /* that train at once; fewer than the threads of
-			       * the uv pool, of which one more validates */
+	unsigned max_running; /* that train at once; the pool has one more
+			       * thread, which validates */
 	int nice;	      /* of all threads that train */
 	size_t max;	      /* jobs kept; the oldest that are over go */
 	/* A job or its events changed: any thread, no lock is held. */

@@ -438,15 +438,10 @@ void config_jobs(const struct config *c, struct jobs_options *o)
 {
 	*o = (struct jobs_options){
 		.dir = c->jobs_dir,
-		.max_running = config_jobs_running(c),
+		.max_running = (unsigned)c->values->jobs_max_running,
 		.max = c->values->jobs_max,
 		.nice = (int)c->values->jobs_nice,
 	};
-}
-
-unsigned config_jobs_running(const struct config *c)
-{
-	return (unsigned)c->values->jobs_max_running;
 }
 
 uint64_t config_drain_ms(const struct config *c)

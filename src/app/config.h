@@ -64,8 +64,6 @@ void config_store_writer(
 void config_files(const struct config *c, struct files_options *o);
 /* What they stand on is the caller's to set. */
 void config_jobs(const struct config *c, struct jobs_options *o);
-/* The option; at least 1. */
-unsigned config_jobs_running(const struct config *c);
 uint64_t config_drain_ms(const struct config *c);
 bool config_realtime(const struct config *c);
 /* The file of keys that is to be made first, or NULL. */

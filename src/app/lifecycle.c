@@ -413,16 +413,6 @@ static void prepare_process(void)
 	}
 }
 
-/* The uv pool is for jobs alone: those that train, and one that is looked
- * through. Before its first use, and before there are threads. */
-static void size_pool(const struct config *c)
-{
-	char n[16];
-
-	snprintf(n, sizeof(n), "%u", config_jobs_running(c) + 1);
-	setenv("UV_THREADPOOL_SIZE", n, 1);
-}
-
 static int check_exposure(const struct daemon *d, struct error *err)
 {
 	if (server_is_loopback(d->server) || api_asks_for_keys(d->api) ||
@@ -522,7 +512,6 @@ int lifecycle_run(
 	struct error err;
 
 	prepare_process();
-	size_pool(c);
 	mask_signals(SIG_BLOCK);
 	config_log(c, &log);
 	if (log_open(&log, &err) < 0) {

@@ -6,8 +6,9 @@
 #ifndef SERVE_JOBS_PRIVATE_H
 #define SERVE_JOBS_PRIVATE_H
 
-#include "serve/wake.h"
 #include "serve/jobs.h"
+#include "serve/wake.h"
+#include "serve/worker.h"
 
 #include "base/metrics.h"
 
@@ -24,9 +25,9 @@ struct job_sources {
 };
 
 struct job_entry {
+	struct worker_job work; /* first */
 	struct jobs *jobs;
-	struct job job; /* under the lock */
-	uv_work_t work;
+	struct job job;	  /* under the lock */
 	atomic_bool stop; /* of its slice: polled at every step */
 	/* Loop thread, written under the lock: */
 	bool claimed;	 /* it has one of the places of those that run */
@@ -51,8 +52,8 @@ struct jobs {
 	unsigned n_at_work;
 	_Atomic unsigned n_running;
 	atomic_bool stopping;
-	uv_loop_t *loop;   /* NULL before jobs_start */
-	struct wake *wake; /* owned; freed when closed */
+	struct wake *wake;    /* owned; freed when closed */
+	struct workers *pool; /* owned: those that train, one that validates */
 	struct metrics *metrics;
 };
 

@@ -1,6 +1,6 @@
 /*
- * A slice of a job: on a thread of the uv pool, which lowers itself for good.
- * It alone has the job's body. A client may move the job meanwhile; that raises
+ * A slice of a job: on a thread of the pool, which lowers itself for good. It
+ * alone has the job's body. A client may move the job meanwhile; that raises
  * `stop`, and what the job then is says what becomes of the body.
  */
 #include "serve/jobs_private.h"

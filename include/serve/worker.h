@@ -1,9 +1,10 @@
 /*
- * A few threads for what the loop must not wait for: reads of files and of
- * the session store, and parsing long bodies. Jobs are the poster's memory.
+ * A few threads for what the loop must not wait for: reads of files and of the
+ * session store, parsing long bodies, training. Jobs are the poster's memory.
+ * libuv's own pool would have the loop spin; see serve/wake.h.
  */
-#ifndef HTTP_WORKER_H
-#define HTTP_WORKER_H
+#ifndef SERVE_WORKER_H
+#define SERVE_WORKER_H
 
 #include "base/error.h"
 

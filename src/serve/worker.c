@@ -3,14 +3,14 @@
  * the loop, which is woken. post, done and close are of the loop
  * thread; run is of a worker, worker_done of any.
  */
-#include "http/worker.h"
+#include "serve/worker.h"
 #include "serve/wake.h"
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
-#define STACK_BYTES (512u << 10)
+#define STACK_BYTES (4u << 20) /* as far as it is used: jobs train here */
 
 struct list {
 	struct worker_job *head, **tail;
