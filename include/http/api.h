@@ -13,13 +13,13 @@
 #include "base/error.h"
 #include "http/auth.h"
 #include "http/server.h"
-#include "http/worker.h"
 #include "serve/caption_queue.h"
 #include "serve/engine.h"
 #include "serve/files.h"
 #include "serve/jobs.h"
 #include "serve/registry.h"
 #include "serve/session.h"
+#include "serve/worker.h"
 
 #include <stddef.h>
 #include <stdint.h>

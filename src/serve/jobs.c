@@ -166,7 +166,6 @@ struct job_entry *jobs_entry_new(struct jobs *j)
 	if (!e)
 		return NULL;
 	e->jobs = j;
-	e->work.data = e;
 	atomic_init(&e->stop, false);
 	return e;
 }

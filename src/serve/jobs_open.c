@@ -109,6 +109,8 @@ void jobs_close(struct jobs *j)
 		return;
 	if (j->wake)
 		wake_close(j->wake, free, j->wake);
+	if (j->pool)
+		workers_close(j->pool, NULL, NULL);
 	for (size_t i = 0; i < j->n; i++)
 		jobs_entry_free(j->entries[i]);
 	for (size_t i = 0; i < j->n_owners; i++)

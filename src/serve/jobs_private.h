@@ -6,8 +6,9 @@
 #ifndef SERVE_JOBS_PRIVATE_H
 #define SERVE_JOBS_PRIVATE_H
 
-#include "serve/wake.h"
 #include "serve/jobs.h"
+#include "serve/wake.h"
+#include "serve/worker.h"
 
 #include "base/metrics.h"
 
@@ -32,11 +33,11 @@ struct job_owner {
 };
 
 struct job_entry {
+	struct worker_job work; /* first */
 	struct jobs *jobs;
 	struct job job;		 /* under the lock */
 	struct job_owner *owner; /* while it is in the table */
-	uv_work_t work;
-	atomic_bool stop; /* of its slice: polled at every step */
+	atomic_bool stop;	 /* of its slice: polled at every step */
 	/* Loop thread, written under the lock: */
 	bool claimed;	 /* it has one of the places of those that run */
 	bool at_work;	 /* a slice is in the pool */
@@ -62,8 +63,9 @@ struct jobs {
 	unsigned n_at_work;
 	_Atomic unsigned n_running;
 	atomic_bool stopping;
-	uv_loop_t *loop;   /* NULL before jobs_start */
-	struct wake *wake; /* owned; freed when closed */
+	struct wake *wake;    /* owned; freed when closed */
+	struct workers *pool; /* libuv's, owned: those that train, one that
+			       * validates */
 	struct metrics *metrics;
 };
 

@@ -48,18 +48,21 @@ static struct job_entry *pick(const struct jobs *j)
 	return best;
 }
 
-static void run(uv_work_t *work)
+static void run(struct worker_job *work)
 {
-	jobs_slice(work->data);
+	jobs_slice((struct job_entry *)work);
+	worker_done(work);
 }
 
-static void after(uv_work_t *work, int status);
+static void after(struct worker_job *work);
 
 static void post(struct jobs *j, struct job_entry *e)
 {
 	e->at_work = true;
 	j->n_at_work++;
-	uv_queue_work(j->loop, &e->work, run, after);
+	e->work.run = run;
+	e->work.done = after;
+	workers_post(j->pool, &e->work, NULL); /* which takes any number */
 }
 
 /* Under the lock, as wants_to_run is, so that no stop is missed. */
@@ -108,12 +111,11 @@ void jobs_schedule(struct jobs *j)
 }
 
 /* A slice is done. */
-static void after(uv_work_t *work, int status)
+static void after(struct worker_job *work)
 {
-	struct job_entry *e = work->data;
+	struct job_entry *e = (struct job_entry *)work;
 	struct jobs *j = e->jobs;
 
-	(void)status;
 	pthread_mutex_lock(&j->lock);
 	e->at_work = false;
 	j->n_at_work--;
@@ -146,8 +148,10 @@ int jobs_start(struct jobs *j, uv_loop_t *loop, struct error *err)
 		free(wake);
 		return -1;
 	}
-	j->loop = loop;
 	j->wake = wake;
+	if (workers_open_pool(
+		    &j->pool, loop, j->o.max_running + 1, SIZE_MAX, err) < 0)
+		return -1;
 	jobs_schedule(j);
 	return 0;
 }

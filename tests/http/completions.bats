@@ -187,7 +187,7 @@ joined() {
 	post /v1/completions '{"session": "s", "prompt": "The", "max_tokens": 0, "logprobs": 0, "echo": true, "stream": true}'
 	expect "$(joined | jq -c '.[0].token_logprobs | map(type) | unique')" '["number"]'
 	# Resumed, offsets count on from where the client was.
-	post /v1/completions '{"prompt": "The", "max_tokens": 40, "seed": 3, "logprobs": 1, "echo": true, "stream": true}'
+	post /v1/completions '{"prompt": "The", "max_tokens": 100, "seed": 3, "logprobs": 1, "echo": true, "stream": true}'
 	local stream=$(sed -n 's/^X-Stream-Id: //p' <<<"$head") all=$(joined)
 	local at=$(sed -n 's/^id: //p' "$BATS_TEST_TMPDIR/body" | sed -n 2p)
 	stop KILL

@@ -1,9 +1,9 @@
 /*
- * A few threads for what the loop must not wait for: reads of files and of
- * the session store, and parsing long bodies. Jobs are the poster's memory.
+ * A few threads for what the loop must not wait for: reads of files and of the
+ * session store, parsing long bodies, training. Jobs are the poster's memory.
  */
-#ifndef HTTP_WORKER_H
-#define HTTP_WORKER_H
+#ifndef SERVE_WORKER_H
+#define SERVE_WORKER_H
 
 #include "base/error.h"
 
@@ -21,6 +21,11 @@ struct worker_job {
 
 /* At most max_jobs wait or run at once. */
 int workers_open(struct workers **w, uv_loop_t *loop, unsigned threads,
+	size_t max_jobs, struct error *err);
+/* The same on threads of libuv's pool (UV_THREADPOOL_SIZE or more of them),
+ * which are these workers' until they are closed: a job that ends wakes the
+ * loop by serve/wake.h, not by libuv's own means. */
+int workers_open_pool(struct workers **w, uv_loop_t *loop, unsigned threads,
 	size_t max_jobs, struct error *err);
 
 /* ERROR_OVERLOADED when max_jobs are under way. Loop thread. */

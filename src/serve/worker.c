@@ -3,14 +3,14 @@
  * the loop, which is woken. post, done and close are of the loop
  * thread; run is of a worker, worker_done of any.
  */
-#include "http/worker.h"
+#include "serve/worker.h"
 #include "serve/wake.h"
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
-#define STACK_BYTES (512u << 10)
+#define STACK_BYTES (4u << 20) /* as far as it is used */
 
 struct list {
 	struct worker_job *head, **tail;
@@ -25,8 +25,14 @@ struct workers {
 	struct wake loop;
 	void (*closed)(void *arg);
 	void *closed_arg;
+	unsigned handles; /* of the loop, that are still to be closed */
 	unsigned n_threads;
-	pthread_t threads[];
+	unsigned n_working; /* of libuv's, under the lock */
+	struct thread {
+		struct workers *workers;
+		uv_work_t work; /* of libuv's pool, or … */
+		pthread_t own;
+	} threads[];
 };
 
 static void list_init(struct list *l)
@@ -100,13 +106,11 @@ static void finish(void *workers)
 	}
 }
 
-int workers_open(struct workers **out, uv_loop_t *loop, unsigned threads,
+static int workers_new(struct workers **out, uv_loop_t *loop, unsigned threads,
 	size_t max_jobs, struct error *err)
 {
 	struct workers *w =
 		calloc(1, sizeof(*w) + threads * sizeof(w->threads[0]));
-	pthread_attr_t attr;
-	int failed = 0;
 
 	if (!w)
 		return error_set_memory(err, "workers", sizeof(*w));
@@ -119,11 +123,25 @@ int workers_open(struct workers **out, uv_loop_t *loop, unsigned threads,
 	list_init(&w->todo);
 	list_init(&w->ended);
 	w->max = max_jobs;
+	w->handles = 1;
+	*out = w;
+	return 0;
+}
+
+int workers_open(struct workers **out, uv_loop_t *loop, unsigned threads,
+	size_t max_jobs, struct error *err)
+{
+	struct workers *w;
+	pthread_attr_t attr;
+	int failed = 0;
+
+	if (workers_new(&w, loop, threads, max_jobs, err) < 0)
+		return -1;
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	while (!failed && w->n_threads < threads) {
 		failed = pthread_create(
-			&w->threads[w->n_threads], &attr, work, w);
+			&w->threads[w->n_threads].own, &attr, work, w);
 		if (!failed)
 			w->n_threads++;
 	}
@@ -134,6 +152,56 @@ int workers_open(struct workers **out, uv_loop_t *loop, unsigned threads,
 	workers_close(w, NULL, NULL);
 	*out = NULL;
 	return error_set(err, ERROR_INTERNAL, "cannot start a worker thread");
+}
+
+static void on_gone(void *workers)
+{
+	struct workers *w = workers;
+
+	if (--w->handles)
+		return;
+	pthread_mutex_destroy(&w->lock);
+	pthread_cond_destroy(&w->wake);
+	if (w->closed)
+		w->closed(w->closed_arg);
+	free(w);
+}
+
+static void work_pool(uv_work_t *uv)
+{
+	struct workers *w = ((struct thread *)uv->data)->workers;
+
+	work(w);
+	pthread_mutex_lock(&w->lock);
+	w->n_working--;
+	pthread_cond_broadcast(&w->wake);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void on_work_over(uv_work_t *uv, int status)
+{
+	(void)status;
+	on_gone(((struct thread *)uv->data)->workers);
+}
+
+int workers_open_pool(struct workers **out, uv_loop_t *loop, unsigned threads,
+	size_t max_jobs, struct error *err)
+{
+	struct workers *w;
+
+	if (workers_new(&w, loop, threads, max_jobs, err) < 0)
+		return -1;
+	w->n_working = threads;
+	w->handles += threads;
+	for (unsigned i = 0; i < threads; i++) {
+		struct thread *t = &w->threads[i];
+
+		t->workers = w;
+		t->work.data = t;
+		uv_queue_work(loop, &t->work, work_pool, on_work_over);
+	}
+	*out = w;
+	return 0;
 }
 
 int workers_post(struct workers *w, struct worker_job *job, struct error *err)
@@ -155,15 +223,6 @@ size_t workers_busy(const struct workers *w)
 	return w->busy;
 }
 
-static void on_closed(void *workers)
-{
-	struct workers *w = workers;
-
-	if (w->closed)
-		w->closed(w->closed_arg);
-	free(w);
-}
-
 void workers_close(struct workers *w, void (*closed)(void *arg), void *arg)
 {
 	pthread_mutex_lock(&w->lock);
@@ -171,7 +230,11 @@ void workers_close(struct workers *w, void (*closed)(void *arg), void *arg)
 	pthread_cond_broadcast(&w->wake);
 	pthread_mutex_unlock(&w->lock);
 	for (unsigned i = 0; i < w->n_threads; i++)
-		pthread_join(w->threads[i], NULL);
+		pthread_join(w->threads[i].own, NULL);
+	pthread_mutex_lock(&w->lock);
+	while (w->n_working)
+		pthread_cond_wait(&w->wake, &w->lock);
+	pthread_mutex_unlock(&w->lock);
 	while (w->busy) {
 		pthread_mutex_lock(&w->lock);
 		while (!w->ended.head)
@@ -179,9 +242,7 @@ void workers_close(struct workers *w, void (*closed)(void *arg), void *arg)
 		pthread_mutex_unlock(&w->lock);
 		finish(w);
 	}
-	pthread_mutex_destroy(&w->lock);
-	pthread_cond_destroy(&w->wake);
 	w->closed = closed;
 	w->closed_arg = arg;
-	wake_close(&w->loop, on_closed, w);
+	wake_close(&w->loop, on_gone, w);
 }
