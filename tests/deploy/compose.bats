@@ -36,7 +36,10 @@ setup_file() {
 }
 
 teardown_file() {
-	! cd "$BATS_FILE_TMPDIR/tree" 2>/dev/null || compose down -v >/dev/null 2>&1
+	[ -z "$containers_why" ] || return 0
+	cd "$BATS_FILE_TMPDIR/tree"
+	compose down -v >/dev/null 2>&1
+	podman network rm -f "${project}_default" >/dev/null
 	containers_release
 }
 
