@@ -84,6 +84,16 @@ setup() {
 	says 'word-dropout'
 }
 
+# Drawn by tests/tools/make_scenes, the second with a pair of colour and shape
+# that was in no picture of the training.
+@test "the shipped captioner says what is in a scene" {
+	scenes=$BATS_TEST_DIRNAME/../golden/scenes
+	unrolld caption "$BATS_TEST_DIRNAME/../../conf/models/scenes.safetensors" \
+		"$scenes/seen.png" "$scenes/unseen.png" >out
+	grep -q 'seen.png: three large orange circles above three small purple squares (' out
+	grep -q 'unseen.png: two large white squares above three small yellow diamonds (' out
+}
+
 @test "what is missing or wrong is said" {
 	echo '{"image": "none.png", "caption": "x"}' >>lines.jsonl
 	run unrolld train-caption lines.jsonl -o c.safetensors "${tiny[@]}"
