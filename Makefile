@@ -361,7 +361,7 @@ fuzz-run: $(FUZZERS)
 	done
 
 .PHONY: bench
-bench: deps-test ## benchmarks, as JSON lines (ARGS="kernels step train text jieba memory serve sessions durable jobs captions")
+bench: deps-test ## benchmarks, as JSON lines (ARGS="kernels step train text jieba memory serve sessions durable jobs captions captioner")
 	$(AGAIN) all $(BENCHES)
 	@UNROLLD_EXE=$(abspath $(EXE)) BENCH_PROGRAMS=$(abspath $(B)/tests/bench) \
 		tests/bench/run.sh $(ARGS)
@@ -372,8 +372,9 @@ caption-demo: deps-test ## draw scenes, train a captioner of them, score it
 	$(AGAIN) $(EXE) $(B)/tests/tools/make_scenes
 	$(B)/tests/tools/make_scenes $(SCENES)
 	$(EXE) train-caption $(SCENES)/train.jsonl -o $(SCENES)/scenes.safetensors \
-		--dtype bf16 --hidden 96 --embedding 48 --batch 24 \
-		--learning-rate 0.003 --epochs 10 $(ARGS)
+		--dtype bf16 --hidden 128 --embedding 32 --batch 32 \
+		--learning-rate 0.002 --warmup 200 --weight-decay 0.2 \
+		--word-dropout 0.9 --epochs 20 --max-steps 12000 $(ARGS)
 	@for split in test holdout; do \
 		echo "$$split:"; \
 		$(EXE) eval-caption $(SCENES)/scenes.safetensors $(SCENES)/$$split.jsonl; \

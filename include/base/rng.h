@@ -14,6 +14,7 @@ enum rng_use {
 	RNG_INIT,    /* initial weights: (tensor, element / 4) */
 	RNG_DROPOUT, /* masks: (layer and row, step and t and unit) */
 	RNG_SEED,    /* fresh seeds */
+	RNG_WORDS,   /* a captioner's word dropout: (row, step and place) */
 };
 
 struct philox {

@@ -4,8 +4,10 @@
  * channels] with zeros around it. There the three pixels under a kernel's row
  * lie side by side, and so do those under the next one: a matrix whose rows
  * overlap. Each kernel row is one product [pixels, 3 in] [3 in, out]; the three
- * add up. As all products on packed weights, a pixel's bits don't depend on how
- * many others are computed with it. All on the caller's thread.
+ * add up. Of an image with few channels the three rows are copied side by side
+ * first: one product [pixels, 9 in], the same sums. As all products on packed
+ * weights, a pixel's bits don't depend on how many others are computed with it.
+ * All on the caller's thread.
  */
 #ifndef MATH_CONV_H
 #define MATH_CONV_H
@@ -14,7 +16,8 @@
 
 struct conv {
 	size_t in, out;	       /* channels */
-	struct packed rows[3]; /* of the kernel: [3 in, out] */
+	size_t parts;	       /* 3, or 1 with few channels */
+	struct packed rows[3]; /* [parts] of the kernel: [9 / parts in, out] */
 };
 
 int conv_open(struct conv *c, size_t in, size_t out, struct error *err);
@@ -63,7 +66,7 @@ void conv_clear(size_t height, size_t width, size_t channels, real *y,
 
 /* d [out, 3, 3, in] (+)= the weights' gradient, for outputs [begin, end); g
  * [.., out] and x [.., in] are framed, with zeros in g's frame. `work` holds
- * kernels_outer_work(3 in) reals. */
+ * kernels_outer_work(9 in) reals. */
 void conv_weights(const struct conv *c, size_t height, size_t width,
 	const real *g, const real *x, size_t begin, size_t end, real *d,
 	bool accumulate, real *work);

@@ -30,6 +30,9 @@ struct caption_trainer_options {
 	double weight_decay;
 	double clip_norm; /* 0: off */
 	double dropout_input, dropout_output;
+	double word_dropout; /* rate of words that are read as START: what
+			      * follows must then come from the picture
+			      * (Bowman et al. 2016) */
 	uint64_t seed;
 };
 

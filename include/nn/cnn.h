@@ -35,9 +35,10 @@ struct cnn_config {
 			 * of these, pooled and flattened */
 };
 
-/* vgg11, 13, 16, 19, each with "-bn" for batch norm, and tiny (64 pixels, 4
- * convolutions with norm, v of 128); those stop after classifier.3, with v of
- * 4096. ERROR_INVALID with the names, for another one. */
+/* vgg11, 13, 16, 19, each with "-bn" for batch norm, and tiny (64 pixels, 5
+ * convolutions with norm, v of 256 from their averages over quarters); those
+ * stop after classifier.3, with v of 4096. ERROR_INVALID with the names, for
+ * another one. */
 int cnn_config_find(
 	struct cnn_config *config, const char *name, struct error *err);
 /* ERROR_INVALID with the field, its value and what was expected. */

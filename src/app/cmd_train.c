@@ -2,371 +2,23 @@
  * computes. Ctrl-C only sets a flag that the loop polls at each step. */
 #include "app/cmd.h"
 
-#include "app/import.h"
-#include "app/model_file.h"
+#include "app/interrupt.h"
 #include "app/text_measure.h"
 #include "app/text_sampler.h"
-#include "app/train_options.h"
-#include "app/train_progress.h"
-#include "base/file.h"
+#include "app/train_run.h"
 #include "math/kernels.h"
-#include "nn/checkpoint.h"
-#include "nn/safetensors.h"
-#include "text/corpus.h"
 
-#include <jansson.h>
 #include <math.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#define STATE_KEY "unrolld_training"
 #define MAX_SAMPLE_TEXT (16u << 20)
 
 /* Validation while training runs rows side by side, each warmed first. */
 #define VALIDATION_ROWS 32
 #define VALIDATION_WARM 256
 
-struct run {
-	struct train_options o;
-	struct options table;
-	struct option_list texts;
-	char *state_path; /* NAME.train.safetensors */
-	json_t *resumed;  /* what the resumed run's state file said */
-	struct corpus corpus;
-	struct checkpoint model; /* parameters being trained, tokenizer */
-	struct streams training, validation;
-	struct streams stopping; /* early stopping's; empty when off */
-	struct team *team;
-	struct trainer *trainer;
-	struct train_progress_view progress;
-	double best; /* early stopping's lowest loss, or INFINITY */
-	double best_epoch;
-	uint64_t last_step; /* 0: until interrupted */
-};
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int sig)
-{
-	interrupted = sig;
-}
-
-/* A second Ctrl-C ends at once. */
-static void catch_signals(void)
-{
-	struct sigaction action = { .sa_handler = on_signal,
-		.sa_flags = (int)SA_RESETHAND };
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-}
-
-static char *state_path(const char *output)
-{
-	static const char end[] = ".safetensors";
-	size_t n = strlen(output);
-	char *path = NULL;
-
-	if (n > strlen(end) && !strcmp(output + n - strlen(end), end))
-		n -= strlen(end);
-	if (asprintf(&path, "%.*s.train.safetensors", (int)n, output) < 0)
-		return NULL;
-	return path;
-}
-
-/* The JSON that a state file carries; new reference. */
-static json_t *read_state(const char *path, struct error *err)
-{
-	struct safetensors file;
-	const char *text;
-	json_error_t where;
-	json_t *state;
-
-	if (safetensors_open(&file, path, err) < 0)
-		return NULL;
-	text = json_string_value(json_object_get(file.metadata, STATE_KEY));
-	state = text ? json_loads(text, JSON_REJECT_DUPLICATES, &where) : NULL;
-	safetensors_close(&file);
-	if (!state || !json_is_object(json_object_get(state, "options"))) {
-		error_set(err, ERROR_CORRUPT,
-			"%s: __metadata__.%s is missing or not JSON with "
-			"options",
-			path, STATE_KEY);
-		json_decref(state);
-		return NULL;
-	}
-	return state;
-}
-
-static int prepare_resume(struct run *r, struct error *err)
-{
-	r->resumed = read_state(r->state_path, err);
-	if (!r->resumed)
-		return error_prefix(err, "--resume");
-	return train_options_restore(&r->table,
-		json_object_get(r->resumed, "options"), r->state_path, err);
-}
-
-/* The architecture of --from's model is the run's: a flag that says otherwise
- * is an error. */
-static int adopt(struct run *r, struct error *err)
-{
-	const struct architecture *a = &r->model.parameters.arch;
-	json_t *o;
-	int rc;
-
-	o = json_pack("{s:s, s:o, s:o, s:o, s:s, s:s}", "cell", a->cell,
-		"hidden", json_sprintf("%zu", a->hidden), "layers",
-		json_sprintf("%zu", a->layers), "embedding",
-		json_sprintf("%zu", a->embedding), "tied",
-		a->tied ? "yes" : "no", "bias",
-		a->bias == BIAS_SINGLE ? "single" : "double");
-	rc = o ? train_options_restore(&r->table, o, r->o.from, err)
-	       : error_set_memory(err, "options", 0);
-	json_decref(o);
-	return rc;
-}
-
-/* --vocab's tokens instead of the text's own. */
-static int load_vocabulary(
-	struct run *r, struct tokenizer **known, struct error *err)
-{
-	json_t *json = import_vocabulary(r->o.tokenizer, r->o.vocab, err);
-	int failed;
-
-	if (!json)
-		return -1;
-	failed = tokenizer_load(known, json, err);
-	json_decref(json);
-	return failed ? error_prefix(err, "%s", r->o.vocab) : 0;
-}
-
-/* With --resume or --from: the checkpoint's tokenizer and architecture. */
-static int load_base(struct run *r, struct tokenizer **known, struct error *err)
-{
-	const char *path = r->o.resume ? r->o.output : r->o.from;
-
-	*known = NULL;
-	if (!path)
-		return r->o.vocab ? load_vocabulary(r, known, err) : 0;
-	if (checkpoint_load(&r->model, path, err) < 0)
-		return -1;
-	if (r->o.from && adopt(r, err) < 0)
-		return -1;
-	return model_file_tokenizer(known, &r->model, path, err);
-}
-
-static int open_corpus(struct run *r, struct error *err)
-{
-	struct corpus_options o = {
-		.paths = (const char *const *)r->texts.items,
-		.n_paths = r->texts.n,
-		.encoding = r->o.encoding,
-		.faults = (enum encoding_faults)r->o.encoding_errors,
-		.tokenizer = r->o.tokenizer,
-		.learn = { .min_count = r->o.min_count,
-			.max_vocab = r->o.max_vocab,
-			.lower_case = r->o.lower_case,
-			.jieba_no_hmm = !r->o.jieba_hmm,
-			.jieba_user_dict = r->o.jieba_user_dict },
-		.unknown = (enum unknown_policy)r->o.unknown,
-		.cache_dir = r->o.cache_dir,
-	};
-	struct tokenizer *known;
-	char hash[17];
-	const char *expected;
-	int rc;
-
-	if (load_base(r, &known, err) < 0)
-		return -1;
-	rc = corpus_open(&r->corpus, &o, known, err);
-	tokenizer_unref(known);
-	if (rc < 0 || !r->resumed)
-		return rc;
-	snprintf(hash, sizeof(hash), "%016llx",
-		(unsigned long long)r->corpus.hash);
-	expected =
-		json_string_value(json_object_get(r->resumed, "corpus_hash"));
-	if (expected && strcmp(hash, expected) != 0)
-		return error_set(err, ERROR_INVALID,
-			"--resume: the text's hash is %s, but the run was on "
-			"a text of hash %s",
-			hash, expected);
-	return 0;
-}
-
-static int open_model(struct run *r, struct error *err)
-{
-	struct architecture a;
-	size_t vocab = tokenizer_vocab(r->corpus.tokenizer);
-
-	r->model.dtype = (enum checkpoint_dtype)r->o.dtype;
-	if (r->model.tokenizer)
-		return 0;
-	train_options_architecture(&r->o, vocab, &a);
-	if (vocab < 2)
-		return error_set(err, ERROR_INVALID,
-			"the text has %zu distinct token, expected 2 or more",
-			vocab);
-	if (parameters_open(&r->model.parameters, &a, err) < 0)
-		return -1;
-	r->model.tokenizer = tokenizer_save(r->corpus.tokenizer);
-	if (!r->model.tokenizer)
-		return error_set_memory(err, "tokenizer", 0);
-	trainer_initialise(&r->model.parameters,
-		(enum initialisation)r->o.initialisation, r->o.init_scale,
-		r->o.forget_bias, r->o.seed);
-	return 0;
-}
-
-/* Early stopping's text is the end of each training stream: pieces from all
- * over. The end of the whole text is often one work by itself, and what is not
- * trained on there is missed in the validation that follows it. */
-static int hold_out(struct run *r, struct error *err)
-{
-	const size_t held = r->validation.end - r->validation.begin;
-	struct tokens_view rest = tokens_slice(
-		&r->corpus.tokens, 0, r->corpus.tokens.count - held);
-
-	if (r->o.validation_split != SPLIT_TAIL)
-		return error_set_param(err, ERROR_INVALID, "early-stop",
-			"early-stop is %g, but it needs --validation-split "
-			"tail",
-			r->o.early_stop);
-	if (streams_split(&rest, r->o.batch, r->o.seq_length, SPLIT_STREAM,
-		    r->o.early_stop, &r->training, &r->stopping, err) < 0)
-		return -1;
-	if (!streams_steps(&r->stopping))
-		return error_set_param(err, ERROR_INVALID, "early-stop",
-			"early-stop is %g of %zu tokens: too few to measure",
-			r->o.early_stop, rest.count);
-	return 0;
-}
-
-static int open_streams(struct run *r, struct error *err)
-{
-	if (streams_split(&r->corpus.tokens, r->o.batch, r->o.seq_length,
-		    (enum validation_split)r->o.validation_split,
-		    r->o.validation_fraction, &r->training, &r->validation,
-		    err) < 0)
-		return -1;
-	return r->o.early_stop > 0 ? hold_out(r, err) : 0;
-}
-
-static unsigned threads(const struct run *r)
-{
-	if (r->o.threads)
-		return (unsigned)r->o.threads;
-	return trainer_threads(
-		&r->model.parameters, r->o.batch, r->o.seq_length);
-}
-
-static int open_trainer(struct run *r, struct error *err)
-{
-	struct trainer_options options;
-	struct trainer_report start = { 0 };
-	uint64_t chunks;
-
-	if (open_streams(r, err) < 0)
-		return -1;
-	chunks = trainer_chunks(&r->training, r->o.seq_length);
-	train_options_trainer(&r->o, chunks, &options);
-	r->last_step = trainer_last_step(chunks, r->o.epochs, r->o.max_steps);
-	r->best = INFINITY;
-	if (team_open(&r->team, threads(r), err) < 0 ||
-		trainer_open(&r->trainer, &r->model.parameters, &r->training,
-			&options, r->team, err) < 0)
-		return -1;
-	if (r->resumed) {
-		json_t *best = json_object_get(r->resumed, "best");
-
-		if (trainer_load(r->trainer, r->state_path, err) < 0)
-			return -1;
-		if (json_is_number(best))
-			r->best = json_number_value(best);
-		r->best_epoch = json_number_value(
-			json_object_get(r->resumed, "best_epoch"));
-	}
-	trainer_position(r->trainer, &start);
-	return train_progress_open(
-		&r->progress, &r->o, r->last_step, &start, err);
-}
-
-static json_t *summary(const struct run *r, const struct trainer_report *at)
-{
-	char hash[17];
-	json_t *s;
-
-	snprintf(hash, sizeof(hash), "%016llx",
-		(unsigned long long)r->corpus.hash);
-	s = json_pack("{s:{s:s, s:I, s:I, s:s}, s:I, s:f, s:f, s:o*}", "corpus",
-		"hash", hash, "characters", (json_int_t)r->corpus.characters,
-		"tokens", (json_int_t)r->corpus.tokens.count, "encoding",
-		r->corpus.charset, "steps", (json_int_t)at->step, "epochs",
-		at->epoch, "smooth_loss", at->smooth_loss, "options",
-		train_options_save(&r->table));
-	return s;
-}
-
-static int save_checkpoint(
-	struct run *r, const struct trainer_report *at, struct error *err)
-{
-	struct checkpoint shipped = r->model;
-
-	shipped.parameters = *trainer_weights(r->trainer);
-	shipped.dtype = (enum checkpoint_dtype)r->o.dtype;
-	json_decref(r->model.training);
-	r->model.training = shipped.training = summary(r, at);
-	if (!shipped.training)
-		return error_set_memory(err, "training summary", 0);
-	if (checkpoint_save(&shipped, r->o.output, err) == 0)
-		return 0;
-	if (err->code == ERROR_DIVERGED)
-		error_prefix(err, "step %llu", (unsigned long long)at->step);
-	return -1;
-}
-
-static int save_state(struct run *r, struct error *err)
-{
-	json_t *state, *metadata = NULL;
-	char hash[17];
-	char *text = NULL;
-	int rc;
-
-	snprintf(hash, sizeof(hash), "%016llx",
-		(unsigned long long)r->corpus.hash);
-	state = json_pack("{s:i, s:s, s:o*}", "format", 1, "corpus_hash", hash,
-		"options", train_options_save(&r->table));
-	if (state && isfinite(r->best)) {
-		json_object_set_new(state, "best", json_real(r->best));
-		json_object_set_new(
-			state, "best_epoch", json_real(r->best_epoch));
-	}
-	if (state)
-		text = json_dumps(state, JSON_COMPACT);
-	if (text)
-		metadata = json_pack("{s:s}", STATE_KEY, text);
-	rc = metadata ? trainer_save(r->trainer, r->state_path, metadata, err)
-		      : error_set_memory(err, "training state", 0);
-	free(text);
-	json_decref(state);
-	json_decref(metadata);
-	return rc;
-}
-
-/* With early stopping the checkpoint is the best so far, written when it was;
- * before there is one, any. */
-static int save(
-	struct run *r, const struct trainer_report *at, struct error *err)
-{
-	if (!isfinite(r->best) && save_checkpoint(r, at, err) < 0)
-		return -1;
-	return save_state(r, err);
-}
-
-static int evaluate(struct run *r, const struct parameters *p,
+static int evaluate(struct train_run *r, const struct parameters *p,
 	const struct streams *s, bool exact, double *nats, struct error *err)
 {
 	size_t warm = VALIDATION_WARM;
@@ -387,7 +39,7 @@ static int collect(void *arg, const char *text, size_t len)
 }
 
 /* As the lecture: from row 0's state and the token it reads next. */
-static int sample(struct run *r, uint64_t step, struct error *err)
+static int sample(struct train_run *r, uint64_t step, struct error *err)
 {
 	struct sampler_options options;
 	struct text_sampler_request request = { .options = &options,
@@ -428,8 +80,8 @@ out:
 }
 
 /* At an epoch's end; true in *stop when early stopping has seen enough. */
-static int validate(struct run *r, const struct trainer_report *at, bool *stop,
-	struct error *err)
+static int validate(struct train_run *r, const struct trainer_report *at,
+	bool *stop, struct error *err)
 {
 	const struct parameters *weights = trainer_weights(r->trainer);
 	const struct streams *s =
@@ -446,18 +98,19 @@ static int validate(struct run *r, const struct trainer_report *at, bool *stop,
 	if (nats < r->best) {
 		r->best = nats;
 		r->best_epoch = at->epoch;
-		return save_checkpoint(r, at, err);
+		return train_run_save_checkpoint(r, at, err);
 	}
 	*stop = at->epoch - r->best_epoch >= (double)r->o.patience;
 	return 0;
 }
 
-static bool finished(const struct run *r, const struct trainer_report *at)
+static bool finished(const struct train_run *r, const struct trainer_report *at)
 {
-	return interrupted || (r->last_step && at->step >= r->last_step);
+	return interrupt_signal() || (r->last_step && at->step >= r->last_step);
 }
 
-static int train(struct run *r, struct trainer_report *at, struct error *err)
+static int train(
+	struct train_run *r, struct trainer_report *at, struct error *err)
 {
 	bool stop = false;
 
@@ -476,15 +129,15 @@ static int train(struct run *r, struct trainer_report *at, struct error *err)
 			return -1;
 		due = r->o.save_every ? at->step % r->o.save_every == 0
 				      : at->wrapped;
-		if (due && !finished(r, at) && save(r, at, err) < 0)
+		if (due && !finished(r, at) && train_run_save(r, at, err) < 0)
 			return -1;
 	}
-	return save(r, at, err);
+	return train_run_save(r, at, err);
 }
 
 /* The loss of what was written, as a user will load it: rounded weights, one
  * stream, from the initial state. */
-static int final_evaluation(struct run *r, struct error *err)
+static int final_evaluation(struct train_run *r, struct error *err)
 {
 	struct checkpoint shipped;
 	struct text_measure measure;
@@ -550,7 +203,7 @@ static int append_quoted(struct buf *b, const char *word)
 	return buf_printf(b, "'");
 }
 
-static void say_resume(struct run *r, const struct trainer_report *at)
+static void say_resume(struct train_run *r, const struct trainer_report *at)
 {
 	struct buf b;
 	int rc = 0;
@@ -572,11 +225,11 @@ static void say_resume(struct run *r, const struct trainer_report *at)
 	buf_release(&b);
 }
 
-static void introduce(struct run *r)
+static void introduce(struct train_run *r)
 {
 	const struct architecture *a = &r->model.parameters.arch;
 
-	if (r->progress.kind == PROGRESS_LECTURE && !r->resumed) {
+	if (r->progress.o.kind == PROGRESS_LECTURE && !r->resumed) {
 		printf("data has %llu characters, %zu unique.\n",
 			(unsigned long long)r->corpus.characters, a->vocab);
 		return;
@@ -608,89 +261,24 @@ static void introduce(struct run *r)
 				(double)r->corpus.tokens.count);
 }
 
-/* Better known before an hour of training than after. */
-static int check_writable(const char *path, struct error *err)
-{
-	struct file_writer w;
-
-	if (file_writer_open(&w, path, 0644, err) < 0)
-		return -1;
-	file_writer_abort(&w);
-	return 0;
-}
-
-/* Saving must not replace what is being read. */
-static int check_not_a_text(const struct run *r, struct error *err)
-{
-	struct stat output, text;
-
-	if (stat(r->o.output, &output) < 0)
-		return 0;
-	for (size_t i = 0; i < r->texts.n; i++)
-		if (stat(r->texts.items[i], &text) == 0 &&
-			text.st_dev == output.st_dev &&
-			text.st_ino == output.st_ino)
-			return error_set_param(err, ERROR_INVALID, "output",
-				"-o %s is the text itself, expected another "
-				"file",
-				r->o.output);
-	return 0;
-}
-
-/* Names that would else be looked up only after a long text was read. */
-static int check_names(const struct run *r, struct error *err)
-{
-	struct architecture a;
-
-	train_options_architecture(&r->o, 2, &a);
-	if (!r->o.from && architecture_check(&a, err) < 0)
-		return -1;
-	return trainer_check_optimizer(r->o.optimizer, err);
-}
-
-static int run_train(struct run *r, struct error *err)
+static int run_train(struct train_run *r, struct error *err)
 {
 	struct trainer_report at = { 0 };
 
-	r->state_path = state_path(r->o.output);
-	if (!r->state_path)
-		return error_set_memory(err, "path", strlen(r->o.output));
-	if (check_not_a_text(r, err) < 0 ||
-		check_writable(r->o.output, err) < 0)
-		return -1;
-	if (r->o.resume && prepare_resume(r, err) < 0)
-		return -1;
-	if (check_names(r, err) < 0)
-		return -1;
-	team_flush_denormals();
-	if (open_corpus(r, err) < 0 || open_model(r, err) < 0 ||
-		open_trainer(r, err) < 0)
+	if (train_run_open(r, err) < 0)
 		return -1;
 	introduce(r);
-	catch_signals();
+	interrupt_catch();
 	if (train(r, &at, err) < 0)
 		return -1;
-	if (interrupted) {
+	if (interrupt_signal()) {
 		say_resume(r, &at);
 		return 0;
 	}
 	return final_evaluation(r, err);
 }
 
-static void release(struct run *r)
-{
-	train_progress_close(&r->progress);
-	trainer_close(r->trainer);
-	team_close(r->team);
-	checkpoint_release(&r->model);
-	corpus_release(&r->corpus);
-	json_decref(r->resumed);
-	free(r->state_path);
-	option_list_release(&r->texts);
-	options_release(&r->table);
-}
-
-static int check_usage(const struct run *r, struct error *err)
+static int check_usage(const struct train_run *r, struct error *err)
 {
 	if (!r->texts.n)
 		return error_set(err, ERROR_INVALID,
@@ -710,7 +298,7 @@ static int check_usage(const struct run *r, struct error *err)
 
 int cmd_train(int argc, char **argv)
 {
-	struct run r = { 0 };
+	struct train_run r = { 0 };
 	struct error err = { 0 };
 	int rc;
 
@@ -727,16 +315,16 @@ int cmd_train(int argc, char **argv)
 		     "standard input) and writes a\n"
 		     "checkpoint. Ctrl-C saves and says how to resume.\n");
 		train_options_print_help(&r.table);
-		release(&r);
+		train_run_release(&r);
 		return CMD_OK;
 	}
 	rc = check_usage(&r, &err) < 0 ? CMD_USAGE : CMD_OK;
 	if (rc == CMD_OK && run_train(&r, &err) < 0)
 		rc = CMD_FAILED;
-	release(&r);
+	train_run_release(&r);
 	if (rc != CMD_OK)
 		fprintf(stderr, "unrolld train: %s\n", err.message);
-	else if (interrupted)
-		rc = 128 + interrupted;
+	else if (interrupt_signal())
+		rc = 128 + interrupt_signal();
 	return rc;
 }

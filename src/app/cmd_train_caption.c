@@ -3,31 +3,31 @@
 
 #include "app/caption_set.h"
 #include "app/command_line.h"
+#include "app/interrupt.h"
+#include "app/train_progress.h"
 #include "base/rng.h"
 #include "base/team.h"
 #include "nn/caption_trainer.h"
 #include "serve/caption.h"
 
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define REPORT_SECONDS 2
 #define SAVE_SECONDS 60
 #define MAX_TOKENS (1u << 30)
 
 struct train_caption_options {
-	bool help, freeze;
+	bool help, freeze, json;
 	char *output, *images, *features, *cnn, *cnn_weights, *until;
-	char *optimizer;
+	char *optimizer, *log;
 	int cell, condition, dtype;
 	uint64_t hidden, embedding, layers, batch, epochs, max_steps, warmup;
-	uint64_t seed, min_count, max_vocab, threads;
+	uint64_t seed, min_count, max_vocab, threads, report_every;
 	double learning_rate, weight_decay, clip_norm;
-	double dropout_input, dropout_output;
+	double dropout_input, dropout_output, word_dropout;
 };
 
 #define AT(field) offsetof(struct train_caption_options, field)
@@ -98,30 +98,23 @@ static const struct option rows[] = {
 		.help = "rate on the words' embedding" },
 	{ "dropout-output", OPTION_DOUBLE, AT(dropout_output), "0", "0", "0.95",
 		.help = "rate before the output layer" },
+	{ "word-dropout", OPTION_DOUBLE, AT(word_dropout), "0", "0", "1",
+		.help = "rate of words that the decoder reads as START: then "
+			"it must look" },
 	{ "dtype", OPTION_ENUM, AT(dtype), "f32", .choices = "f32|bf16",
 		.help = "of the tensors in the file" },
 	{ "seed", OPTION_UINT, AT(seed), "1", .help = "of all that is random",
 		.letter = 's' },
 	{ "threads", OPTION_UINT, AT(threads), "0", "0", "1024",
 		.help = "0: all cores" },
+	{ "report-every", OPTION_UINT, AT(report_every), "100", "1",
+		"1000000000", .help = "steps between reports in JSON" },
+	{ "log", OPTION_STRING, AT(log), NULL,
+		.help = "append a JSON line for every report",
+		.argument = "FILE" },
+	{ "json", OPTION_BOOL, AT(json), "no",
+		.help = "print these JSON lines instead of progress" },
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int signal)
-{
-	(void)signal;
-	interrupted = 1;
-}
-
-static void catch_signals(void)
-{
-	struct sigaction action = { .sa_handler = on_signal,
-		.sa_flags = (int)SA_RESETHAND };
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-}
 
 static double now(void)
 {
@@ -141,6 +134,7 @@ struct train {
 	size_t *starts; /* [n_pairs + 1] */
 	struct team *team;
 	bool trains_cnn;
+	size_t batch;
 	uint64_t steps; /* to do */
 };
 
@@ -264,7 +258,8 @@ static int compute_features(struct train *t, struct error *err)
 		error_set_memory(err, "features", t->set.n * w->features);
 	else
 		rc = cnn_open(&l.cnn, &w->cnn, 1, false, t->team, err);
-	for (size_t i = 0; rc == 0 && i < t->set.n && !interrupted; i++) {
+	for (size_t i = 0; rc == 0 && i < t->set.n && !interrupt_signal();
+		i++) {
 		struct image fitted = { side, side,
 			t->set.pixels + i * pixels };
 
@@ -323,45 +318,65 @@ static int save(
 	return captioner_weights_save(&t->weights, t->o->output, err);
 }
 
-static void report(
-	const struct train *t, const struct caption_report *r, double started)
+static int loop(struct train *t, struct caption_trainer *trainer,
+	struct train_progress_view *progress, struct error *err)
 {
-	fprintf(stderr,
-		"step %llu of %llu, epoch %.2f, loss %.4f (smooth %.4f), rate "
-		"%.2g, %.0f s\n",
-		(unsigned long long)r->step, (unsigned long long)t->steps,
-		r->epoch, r->loss, r->smooth_loss, r->learning_rate,
-		now() - started);
-}
-
-static int loop(
-	struct train *t, struct caption_trainer *trainer, struct error *err)
-{
-	const double started = now();
-	double shown = started, saved = started;
 	struct caption_report r = { 0 };
+	double saved = now();
 
-	for (uint64_t i = 0; i < t->steps && !interrupted; i++) {
+	while (r.step < t->steps && !interrupt_signal()) {
 		if (caption_trainer_step(trainer, &r, err) < 0)
 			return -1;
-		if (now() - shown > REPORT_SECONDS || i + 1 == t->steps) {
-			shown = now();
-			report(t, &r, started);
-		}
-		if (now() - saved > SAVE_SECONDS) {
-			if (save(t, &r, err) < 0)
-				return -1;
-			saved = now();
-		}
+		train_progress_step(
+			progress, &(struct trainer_report){ .step = r.step,
+					  .tokens = r.step * t->batch,
+					  .epoch = r.epoch,
+					  .loss = r.loss,
+					  .smooth_loss = r.smooth_loss,
+					  .gradient_norm = r.gradient_norm,
+					  .learning_rate = r.learning_rate });
+		if (now() - saved < SAVE_SECONDS)
+			continue;
+		if (save(t, &r, err) < 0)
+			return -1;
+		saved = now();
 	}
+	if (interrupt_signal())
+		train_progress_say(progress, "interrupted at step %llu; saved",
+			(unsigned long long)r.step);
 	return save(t, &r, err);
+}
+
+static int show_loop(
+	struct train *t, struct caption_trainer *trainer, struct error *err)
+{
+	const struct trainer_report start = { 0 };
+	struct train_progress_view progress;
+	int rc;
+
+	if (train_progress_open(&progress,
+		    &(struct train_progress_options){
+			    .kind = t->o->json ? PROGRESS_JSON : PROGRESS_AUTO,
+			    .log = t->o->log,
+			    .last_step = t->steps,
+			    .report_every = t->o->report_every,
+			    .unit = "img",
+			    .units = "images" },
+		    &start, err) < 0)
+		return -1;
+	train_progress_say(&progress,
+		"%zu images, %zu captions, %zu words, v of %zu", t->set.n,
+		t->data.n, tokenizer_vocab(t->tokenizer), t->weights.features);
+	rc = loop(t, trainer, &progress, err);
+	train_progress_close(&progress);
+	return rc;
 }
 
 static int train(struct train *t, struct error *err)
 {
 	const struct train_caption_options *o = t->o;
-	const size_t batch = o->batch < t->data.n ? o->batch : t->data.n;
-	struct caption_trainer_options options = { .batch = batch,
+	struct caption_trainer_options options = {
+		.batch = o->batch < t->data.n ? o->batch : t->data.n,
 		.optimizer = o->optimizer,
 		.learning_rate = o->learning_rate,
 		.warmup_steps = o->warmup,
@@ -369,11 +384,14 @@ static int train(struct train *t, struct error *err)
 		.clip_norm = o->clip_norm,
 		.dropout_input = o->dropout_input,
 		.dropout_output = o->dropout_output,
-		.seed = o->seed };
+		.word_dropout = o->word_dropout,
+		.seed = o->seed
+	};
 	struct caption_trainer *trainer;
 	int rc;
 
-	t->steps = o->epochs * (t->data.n / batch);
+	t->batch = options.batch;
+	t->steps = o->epochs * (t->data.n / t->batch);
 	if (o->max_steps && o->max_steps < t->steps)
 		t->steps = o->max_steps;
 	options.total_steps = t->steps;
@@ -382,10 +400,7 @@ static int train(struct train *t, struct error *err)
 	if (caption_trainer_open(&trainer, &t->weights, &t->data, &options,
 		    t->team, err) < 0)
 		return -1;
-	fprintf(stderr, "%zu images, %zu captions, %zu words, v of %zu\n",
-		t->set.n, t->data.n, tokenizer_vocab(t->tokenizer),
-		t->weights.features);
-	rc = loop(t, trainer, err);
+	rc = show_loop(t, trainer, err);
 	caption_trainer_close(trainer);
 	return rc;
 }
@@ -424,7 +439,7 @@ static int run_command(const struct options *table, const void *values,
 	int rc = -1;
 
 	(void)table;
-	catch_signals();
+	interrupt_catch();
 	if (team_open(&t.team,
 		    t.o->threads ? (unsigned)t.o->threads : team_default_size(),
 		    err) == 0 &&
@@ -443,8 +458,7 @@ static int run_command(const struct options *table, const void *values,
 int cmd_train_caption(int argc, char **argv)
 {
 	struct train_caption_options o;
-
-	return command_line_run(
+	int rc = command_line_run(
 		&(struct command_line){ .name = "train-caption",
 			.about = about,
 			.rows = rows,
@@ -454,4 +468,7 @@ int cmd_train_caption(int argc, char **argv)
 			.check = check_usage,
 			.run = run_command },
 		argc, argv);
+
+	return rc == CMD_OK && interrupt_signal() ? 128 + interrupt_signal()
+						  : rc;
 }

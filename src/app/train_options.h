@@ -8,15 +8,6 @@
 
 #include <jansson.h>
 
-enum train_progress {
-	PROGRESS_AUTO, /* a bar on a terminal, lines in a pipe */
-	PROGRESS_BAR,
-	PROGRESS_LINES,
-	PROGRESS_LECTURE, /* min-char-rnn's own lines on stdout */
-	PROGRESS_JSON,
-	PROGRESS_NONE,
-};
-
 struct train_options {
 	bool help;
 	char *preset;
@@ -63,7 +54,7 @@ struct train_options {
 	uint64_t save_every, sample_every, sample_length, report_every;
 	double temperature;
 	char *log;
-	int progress;
+	int progress; /* enum train_progress */
 	bool json;
 	int dtype; /* enum checkpoint_dtype */
 };

@@ -22,15 +22,11 @@ static double now(void)
 }
 
 int train_progress_open(struct train_progress_view *v,
-	const struct train_options *o, uint64_t last_step,
+	const struct train_progress_options *o,
 	const struct trainer_report *start, struct error *err)
 {
 	*v = (struct train_progress_view){
-		.kind = o->json ? PROGRESS_JSON
-				: (enum train_progress)o->progress,
-		.last_step = last_step,
-		.report_every = o->report_every,
-		.seq_length = o->seq_length,
+		.o = *o,
 		.started = now(),
 		.rate_from = now(),
 		.rate_tokens = start->tokens,
@@ -38,8 +34,9 @@ int train_progress_open(struct train_progress_view *v,
 		.validation = NAN,
 	};
 	v->shown = v->started;
-	if (v->kind == PROGRESS_AUTO)
-		v->kind = isatty(STDERR_FILENO) ? PROGRESS_BAR : PROGRESS_LINES;
+	if (o->kind == PROGRESS_AUTO)
+		v->o.kind =
+			isatty(STDERR_FILENO) ? PROGRESS_BAR : PROGRESS_LINES;
 	if (!o->log)
 		return 0;
 	v->log = fopen(o->log, "ae");
@@ -63,8 +60,8 @@ void train_progress_close(struct train_progress_view *v)
 
 bool train_progress_wants(const struct train_progress_view *v, uint64_t step)
 {
-	return step % v->report_every == 0 &&
-	       (v->log || v->kind == PROGRESS_JSON);
+	return step % v->o.report_every == 0 &&
+	       (v->log || v->o.kind == PROGRESS_JSON);
 }
 
 /* Tokens per second since the last look, at least a second of them. */
@@ -85,11 +82,11 @@ static void eta(const struct train_progress_view *v,
 	double done = (double)(r->tokens - v->first_tokens);
 	double per_step = (double)r->tokens / (double)r->step;
 
-	if (!v->last_step || done <= 0)
+	if (!v->o.last_step || done <= 0)
 		snprintf(out, size, "-");
 	else
 		progress_duration(out, size,
-			(double)(v->last_step - r->step) * per_step *
+			(double)(v->o.last_step - r->step) * per_step *
 				(at - v->started) / done);
 }
 
@@ -97,26 +94,28 @@ static void draw(struct train_progress_view *v, const struct trainer_report *r,
 	double at)
 {
 	char left[32], validation[32] = "", bar[PROGRESS_BAR_WIDTH + 1];
-	double part = v->last_step ? (double)r->step / (double)v->last_step : 0;
+	double part =
+		v->o.last_step ? (double)r->step / (double)v->o.last_step : 0;
 
 	progress_bar(bar, part);
 	eta(v, r, at, left, sizeof(left));
 	if (!isnan(v->validation))
 		snprintf(validation, sizeof(validation), " val %.4f",
 			v->validation);
-	if (v->kind == PROGRESS_BAR) {
+	if (v->o.kind == PROGRESS_BAR) {
 		fprintf(stderr,
-			"\r\033[K[%s] epoch %.2f loss %.4f%s %.0f tok/s "
+			"\r\033[K[%s] epoch %.2f loss %.4f%s %.0f %s/s "
 			"ETA %s",
 			bar, r->epoch, r->smooth_loss, validation,
-			rate(v, r, at), left);
+			rate(v, r, at), v->o.unit, left);
 		v->open_line = true;
 	} else {
 		fprintf(stderr,
 			"step %llu epoch %.2f loss %.4f smooth %.4f%s "
-			"%.0f tok/s ETA %s\n",
+			"%.0f %s/s ETA %s\n",
 			(unsigned long long)r->step, r->epoch, r->loss,
-			r->smooth_loss, validation, rate(v, r, at), left);
+			r->smooth_loss, validation, rate(v, r, at), v->o.unit,
+			left);
 	}
 	fflush(stderr);
 }
@@ -131,17 +130,18 @@ static void write_json(struct train_progress_view *v,
 	const struct trainer_report *r, double validation, double at)
 {
 	json_t *line = json_pack("{s:I}", "step", (json_int_t)r->step);
-	char *text;
+	char *text, per_second[32];
 
 	if (!line)
 		return;
+	snprintf(per_second, sizeof(per_second), "%s_per_second", v->o.units);
 	set(line, "epoch", r->epoch);
 	set(line, "loss", r->loss);
 	set(line, "smooth_loss", r->smooth_loss);
 	set(line, "validation", validation);
 	set(line, "gradient_norm", r->gradient_norm);
 	set(line, "learning_rate", r->learning_rate);
-	set(line, "tokens_per_second", rate(v, r, at));
+	set(line, per_second, rate(v, r, at));
 	set(line, "seconds", at - v->started);
 	text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(9));
 	json_decref(line);
@@ -151,7 +151,7 @@ static void write_json(struct train_progress_view *v,
 		fprintf(v->log, "%s\n", text);
 		fflush(v->log);
 	}
-	if (v->kind == PROGRESS_JSON) {
+	if (v->o.kind == PROGRESS_JSON) {
 		puts(text);
 		fflush(stdout);
 	}
@@ -171,20 +171,20 @@ static void renew_rate(struct train_progress_view *v,
 void train_progress_step(
 	struct train_progress_view *v, const struct trainer_report *r)
 {
-	double every = v->kind == PROGRESS_BAR ? BAR_SECONDS : LINE_SECONDS;
+	double every = v->o.kind == PROGRESS_BAR ? BAR_SECONDS : LINE_SECONDS;
 	double at = now();
-	bool last = v->last_step && r->step == v->last_step;
+	bool last = v->o.last_step && r->step == v->o.last_step;
 
-	if (v->kind == PROGRESS_LECTURE && (r->step - 1) % 100 == 0) {
+	if (v->o.kind == PROGRESS_LECTURE && (r->step - 1) % 100 == 0) {
 		/* The lecture's loss is a chunk's sum. */
 		printf("iter %llu, loss: %f\n",
 			(unsigned long long)(r->step - 1),
-			r->smooth_loss * (double)v->seq_length);
+			r->smooth_loss * (double)v->o.seq_length);
 		fflush(stdout);
 	}
 	if (train_progress_wants(v, r->step) || last)
 		write_json(v, r, NAN, at);
-	if (v->kind != PROGRESS_BAR && v->kind != PROGRESS_LINES)
+	if (v->o.kind != PROGRESS_BAR && v->o.kind != PROGRESS_LINES)
 		return;
 	if (at - v->shown < every && !last)
 		return;
@@ -199,7 +199,7 @@ void train_progress_validation(struct train_progress_view *v,
 
 	v->validation = nats;
 	write_json(v, r, nats, at);
-	if (v->kind == PROGRESS_BAR || v->kind == PROGRESS_LINES) {
+	if (v->o.kind == PROGRESS_BAR || v->o.kind == PROGRESS_LINES) {
 		end_bar(v);
 		fprintf(stderr,
 			"epoch %.2f: validation %.4f nats/token, "
@@ -216,7 +216,7 @@ void train_progress_say(struct train_progress_view *v, const char *fmt, ...)
 {
 	va_list args;
 
-	if (v->kind == PROGRESS_NONE)
+	if (v->o.kind == PROGRESS_NONE)
 		return;
 	end_bar(v);
 	va_start(args, fmt);
@@ -231,7 +231,7 @@ void train_progress_sample(
 {
 	json_t *line;
 
-	switch (v->kind) {
+	switch (v->o.kind) {
 	case PROGRESS_LECTURE:
 		printf("----\n %s \n----\n", text);
 		fflush(stdout);

@@ -3,17 +3,32 @@
 #ifndef APP_TRAIN_PROGRESS_H
 #define APP_TRAIN_PROGRESS_H
 
-#include "app/train_options.h"
 #include "nn/trainer.h"
 
 #include <stdio.h>
 
-struct train_progress_view {
+enum train_progress {
+	PROGRESS_AUTO, /* a bar on a terminal, lines in a pipe */
+	PROGRESS_BAR,
+	PROGRESS_LINES,
+	PROGRESS_LECTURE, /* min-char-rnn's own lines on stdout */
+	PROGRESS_JSON,
+	PROGRESS_NONE,
+};
+
+struct train_progress_options {
 	enum train_progress kind;
-	FILE *log;	    /* JSON lines, or NULL */
-	uint64_t last_step; /* steps to do in all; 0: until interrupted */
-	uint64_t report_every;
-	size_t seq_length;
+	const char *log;       /* file that JSON lines are added to, or NULL */
+	uint64_t last_step;    /* steps to do in all; 0: until interrupted */
+	uint64_t report_every; /* steps from one JSON line to the next */
+	size_t seq_length;     /* for the lecture's lines */
+	/* What a report's `tokens` are, in text and in JSON: "tok", "tokens" */
+	const char *unit, *units;
+};
+
+struct train_progress_view {
+	struct train_progress_options o;
+	FILE *log;
 	double started, shown; /* seconds */
 	double rate_from;      /* seconds and tokens where the rate starts */
 	uint64_t rate_tokens, first_tokens;
@@ -22,7 +37,7 @@ struct train_progress_view {
 };
 
 int train_progress_open(struct train_progress_view *v,
-	const struct train_options *o, uint64_t last_step,
+	const struct train_progress_options *o,
 	const struct trainer_report *start, struct error *err);
 void train_progress_close(struct train_progress_view *v);
 

@@ -2,16 +2,25 @@
 
 #include "math/isa.h"
 #include "math/kernels/outer.h"
+#include "math/pixels.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 ISA_DECLARE(struct kernels, kernel_set);
+ISA_DECLARE(struct pixels, pixel_set);
 
 const struct kernels *kernels(void)
 {
 	static const struct kernels *const sets[] = ISA_ROW(kernel_set);
+
+	return sets[isa_chosen()];
+}
+
+const struct pixels *pixels(void)
+{
+	static const struct pixels *const sets[] = ISA_ROW(pixel_set);
 
 	return sets[isa_chosen()];
 }

@@ -7,13 +7,12 @@
 #include "nn/network.h"
 #include "nn/optimizer.h"
 #include "nn/trainer.h"
+#include "nn/update.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NORM_BLOCK 4096 /* elements of a partial sum, whatever the threads */
-#define CLIP_EPSILON 1e-6
 #define OUTPUT_UNIT 24
 #define BLOCKS 3
 
@@ -22,7 +21,7 @@ struct block {
 	real *w, *g; /* borrowed */
 	size_t n;
 	real *moments[OPTIMIZER_MAX_MOMENTS]; /* owned */
-	double *partial;		      /* owned: sums of squares */
+	double *partial;		      /* owned: norm_parts */
 };
 
 struct caption_trainer {
@@ -69,10 +68,8 @@ static int check(const struct captioner_weights *w,
 			"%zu captions in batches of %zu, expected at least one "
 			"of each",
 			d->n, o->batch);
-	if (!(o->learning_rate > 0) || !isfinite(o->learning_rate))
-		return error_set_param(err, ERROR_INVALID, "learning-rate",
-			"learning-rate is %g, expected a number above 0",
-			o->learning_rate);
+	if (learning_rate_check(o->learning_rate, err) < 0)
+		return -1;
 	if (!d->features == !d->pixels || (d->pixels && !w->sees))
 		return error_set(err, ERROR_INVALID,
 			"expected features, or pixels and a CNN that sees "
@@ -131,9 +128,9 @@ static int add_block(struct caption_trainer *t, real *w, real *g, size_t n,
 	struct block *b = &t->blocks[t->n_blocks++];
 
 	*b = (struct block){ .w = w, .g = g, .n = n };
-	b->partial = calloc(n / NORM_BLOCK + 1, sizeof(*b->partial));
+	b->partial = calloc(norm_parts(n), sizeof(*b->partial));
 	if (!b->partial)
-		return error_set_memory(err, "norm", n / NORM_BLOCK);
+		return error_set_memory(err, "norm", norm_parts(n));
 	for (size_t i = 0; i < t->optimizer->moments; i++)
 		if (reals(&b->moments[i], n, err) < 0)
 			return -1;
@@ -301,6 +298,19 @@ void caption_trainer_close(struct caption_trainer *t)
 	free(t);
 }
 
+/* Whether the word at place s of row i is read as START instead. */
+static bool is_dropped(const struct caption_trainer *t, size_t i, size_t s)
+{
+	const double rate = t->o.word_dropout;
+	struct philox v;
+
+	if (!(rate > 0))
+		return false;
+	v = rng_block(
+		t->o.seed, RNG_WORDS, (uint32_t)i, t->step * t->longest + s);
+	return rng_double(v.v[0], v.v[1]) < rate;
+}
+
 /* Captions of the next pairs, time-major: START first, END last, then nothing
  * that counts. */
 static void gather_captions(struct caption_trainer *t)
@@ -317,7 +327,9 @@ static void gather_captions(struct caption_trainer *t)
 
 		for (size_t s = 0; s < t->longest; s++) {
 			t->inputs[s * b + i] =
-				s && s <= n ? tokens[s - 1] : CAPTION_END;
+				s && s <= n && !is_dropped(t, i, s)
+					? tokens[s - 1]
+					: CAPTION_END;
 			t->targets[s * b + i] =
 				s < n ? tokens[s]
 				      : (s == n ? CAPTION_END : NETWORK_MASKED);
@@ -376,20 +388,6 @@ static void product(const struct caption_trainer *t, const struct packed *w,
 	team_barrier(t->team, member);
 }
 
-static void measure(struct caption_trainer *t, unsigned member)
-{
-	for (size_t i = 0; i < t->n_blocks; i++) {
-		const struct block *b = &t->blocks[i];
-		size_t at, end;
-
-		team_share(t->team, member, b->n, NORM_BLOCK, &at, &end);
-		for (; at < end; at += NORM_BLOCK)
-			b->partial[at / NORM_BLOCK] = kernels()->sum_squares(
-				b->g + at,
-				end - at < NORM_BLOCK ? end - at : NORM_BLOCK);
-	}
-}
-
 static void forward_backward(void *arg, unsigned member)
 {
 	struct caption_trainer *t = arg;
@@ -413,7 +411,9 @@ static void forward_backward(void *arg, unsigned member)
 		cnn_backward(t->cnn, t->d_v, &t->cnn_grads, member);
 	}
 	team_barrier(t->team, member);
-	measure(t, member);
+	for (size_t i = 0; i < t->n_blocks; i++)
+		norm_measure(t->blocks[i].g, t->blocks[i].n,
+			t->blocks[i].partial, t->team, member);
 }
 
 static void update(void *arg, unsigned member)
@@ -438,29 +438,12 @@ static void update(void *arg, unsigned member)
 		cnn_refresh(t->cnn, member);
 }
 
-static double rate(const struct caption_trainer *t)
-{
-	const struct caption_trainer_options *o = &t->o;
-
-	if (t->step < o->warmup_steps)
-		return o->learning_rate * (double)(t->step + 1) /
-		       (double)o->warmup_steps;
-	if (!o->total_steps)
-		return o->learning_rate;
-	if (t->step >= o->total_steps)
-		return 0;
-	return o->learning_rate * 0.5 *
-	       (1 + cos(M_PI * (double)(t->step - o->warmup_steps) /
-			    (double)(o->total_steps - o->warmup_steps)));
-}
-
 static double norm(const struct caption_trainer *t)
 {
 	double sum = 0;
 
 	for (size_t i = 0; i < t->n_blocks; i++)
-		for (size_t k = 0; k * NORM_BLOCK < t->blocks[i].n; k++)
-			sum += t->blocks[i].partial[k];
+		sum = norm_add(sum, t->blocks[i].partial, t->blocks[i].n);
 	return sqrt(sum);
 }
 
@@ -482,9 +465,10 @@ int caption_trainer_step(
 			r->loss, r->gradient_norm,
 			(unsigned long long)t->step + 1);
 	if (t->o.clip_norm > 0)
-		scale = fmin(
-			1, t->o.clip_norm / (r->gradient_norm + CLIP_EPSILON));
-	r->learning_rate = rate(t);
+		scale = norm_scale(r->gradient_norm, t->o.clip_norm);
+	r->learning_rate = cosine_at(
+		&(struct cosine){ t->o.warmup_steps, t->o.total_steps, 0 },
+		t->o.learning_rate, t->step);
 	t->update = (struct optimizer_step){
 		.learning_rate = (real)r->learning_rate,
 		.gradient_scale = (real)scale,

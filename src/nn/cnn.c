@@ -67,8 +67,10 @@ static int open_step(struct cnn *c, size_t i, struct error *err)
 		return -1;
 	if (p->op == CNN_CONV)
 		return open_conv(c, i, err);
-	if (p->op == CNN_NORM && c->training)
-		return alloc(&s->moments, 2 * p->out.channels, "norm", err);
+	if (p->op == CNN_NORM && c->training) {
+		c->widest_norm = larger(c->widest_norm, p->out.channels);
+		return alloc(&s->moments, 6 * p->out.channels, "norm", err);
+	}
 	if (p->op != CNN_DENSE)
 		return 0;
 	if (packed_open(&s->dense, WEIGHTS_F32, p->in.channels, p->out.channels,
@@ -86,7 +88,7 @@ static size_t widest_row(const struct cnn *c)
 
 	for (size_t i = 0; i < c->plan.n; i++)
 		widest = larger(
-			widest, (c->plan.steps[i].op == CNN_CONV ? 3 : 1) *
+			widest, (c->plan.steps[i].op == CNN_CONV ? 9 : 1) *
 					c->plan.steps[i].in.channels);
 	return widest;
 }
@@ -95,12 +97,12 @@ static int open_work(struct cnn *c, struct error *err)
 {
 	const unsigned members = team_size(c->team);
 	const size_t count = kernels_outer_work(widest_row(c));
+	const size_t sums = 2 * c->batch * c->widest_norm;
 
 	c->work = calloc(members, sizeof(*c->work));
-	c->sums = calloc(2 * c->widest, sizeof(*c->sums));
+	c->sums = calloc(sums ? sums : 1, sizeof(*c->sums));
 	if (!c->work || !c->sums)
-		return error_set_memory(
-			err, "work", 2 * c->widest * sizeof(*c->sums));
+		return error_set_memory(err, "work", sums * sizeof(*c->sums));
 	for (unsigned i = 0; i < members; i++)
 		if (alloc(&c->work[i], count, "work", err) < 0)
 			return -1;

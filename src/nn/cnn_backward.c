@@ -102,22 +102,6 @@ static void flatten(struct pass *p, size_t i)
 	swap(p);
 }
 
-/* Of four pixels, the first of the greatest. */
-static void unpool_pixel(
-	const real *x, const real *g, size_t stride, size_t channels, real *dx)
-{
-	const size_t places[] = { 0, channels, stride, stride + channels };
-
-	for (size_t k = 0; k < channels; k++) {
-		size_t best = k;
-
-		for (size_t j = 1; j < 4; j++)
-			if (x[places[j] + k] > x[best])
-				best = places[j] + k;
-		dx[best] = g[k];
-	}
-}
-
 static void unpool(struct pass *p, size_t i)
 {
 	const struct cnn_plan_step *s = &p->c->plan.steps[i];
@@ -126,20 +110,19 @@ static void unpool(struct pass *p, size_t i)
 	size_t at, end;
 
 	team_share(p->c->team, p->member, p->c->n, 1, &at, &end);
-	memset(p->dx + at * size, 0, (end - at) * size * sizeof(real));
+	/* An odd row or column was left out. */
+	if (in.height % 2 || in.width % 2)
+		memset(p->dx + at * size, 0, (end - at) * size * sizeof(real));
 	for (at *= out.height; at < end * out.height; at++) {
 		size_t image = at / out.height, row = at % out.height;
 		size_t from = (2 * row + 1) * stride + in.channels;
-		const real *x = cnn_in(p->c, i, image) + from;
-		const real *g = p->g + image * s->size +
-				conv_origin(out.width, out.channels) +
-				row * (out.width + 2) * out.channels;
 
-		for (size_t k = 0; k < out.width; k++)
-			unpool_pixel(x + 2 * k * in.channels,
-				g + k * in.channels, stride, in.channels,
-				p->dx + image * size + from +
-					2 * k * in.channels);
+		pixels()->pool_back(cnn_in(p->c, i, image) + from,
+			p->g + image * s->size +
+				conv_origin(out.width, out.channels) +
+				row * (out.width + 2) * out.channels,
+			stride, out.width, out.channels,
+			p->dx + image * size + from);
 	}
 	swap(p);
 }
@@ -151,13 +134,9 @@ static void relu(struct pass *p, size_t i)
 	size_t at, end;
 
 	team_share(p->c->team, p->member, p->c->n, 1, &at, &end);
-	for (; at < end; at++) {
-		const real *y = cnn_out(p->c, i, at);
-		real *g = p->g + at * s->size;
-
-		for (size_t k = 0; k < s->size; k++)
-			g[k] = y[k] > 0 ? g[k] : 0;
-	}
+	for (; at < end; at++)
+		pixels()->relu_back(
+			cnn_out(p->c, i, at), s->size, p->g + at * s->size);
 }
 
 static void norm(struct pass *p, size_t i)

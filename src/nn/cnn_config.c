@@ -22,7 +22,7 @@ static const struct {
 	{ "vgg19", 224, 7, 4096, false,
 		"64 64 M 128 128 M 256 256 256 256 M 512 512 512 512 M 512 512 "
 		"512 512 M" },
-	{ "tiny", 64, 4, 128, true, "16 M 32 M 64 M 64 M" },
+	{ "tiny", 64, 2, 256, true, "16 M 32 M 64 64 M 128" },
 };
 
 #define NAMES "vgg11, vgg13, vgg16, vgg19, each also with -bn, or tiny"

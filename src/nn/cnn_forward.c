@@ -72,12 +72,6 @@ static void convolve(struct cnn *c, size_t i, const struct range *r)
 	}
 }
 
-static void relu(real *x, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		x[i] = x[i] > 0 ? x[i] : 0;
-}
-
 static void relu_rows(struct cnn *c, size_t i, const struct range *r)
 {
 	const struct cnn_shape s = c->plan.steps[i].out;
@@ -87,7 +81,8 @@ static void relu_rows(struct cnn *c, size_t i, const struct range *r)
 	if (!s.height) {
 		team_share(c->team, r->member, r->n, 1, &at, &end);
 		for (; at < end; at++)
-			relu(cnn_out(c, i, r->image + at), s.channels);
+			pixels()->relu(
+				cnn_out(c, i, r->image + at), s.channels);
 		return;
 	}
 	team_share(c->team, r->member, r->n * s.height, 1, &at, &end);
@@ -96,20 +91,8 @@ static void relu_rows(struct cnn *c, size_t i, const struct range *r)
 		real *y = cnn_out(c, i, r->image + at / s.height);
 
 		conv_clear(s.height, s.width, s.channels, y, row, row + 1);
-		relu(y + (row + 1) * stride + s.channels, s.width * s.channels);
-	}
-}
-
-/* y[k] = the greatest of four pixels. */
-static void pool_pixel(const real *x, size_t stride, size_t channels, real *y)
-{
-	for (size_t k = 0; k < channels; k++) {
-		real a = x[k], b = x[channels + k];
-		real d = x[stride + k], e = x[stride + channels + k];
-
-		a = a > b ? a : b;
-		d = d > e ? d : e;
-		y[k] = a > d ? a : d;
+		pixels()->relu(y + (row + 1) * stride + s.channels,
+			s.width * s.channels);
 	}
 }
 
@@ -129,10 +112,8 @@ static void pool_rows(struct cnn *c, size_t i, const struct range *r)
 		real *y = cnn_out(c, i, image);
 
 		conv_clear(s.height, s.width, s.channels, y, row, row + 1);
-		y += (row + 1) * stride + s.channels;
-		for (size_t k = 0; k < s.width; k++)
-			pool_pixel(x + 2 * k * s.channels, wide, s.channels,
-				y + k * s.channels);
+		pixels()->pool(x, wide, s.width, s.channels,
+			y + (row + 1) * stride + s.channels);
 	}
 }
 

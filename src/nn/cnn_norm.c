@@ -1,5 +1,6 @@
 /* Batch norm in training (Ioffe & Szegedy 2015): by channel, over all pixels
- * of a batch, summed in double in a fixed order. */
+ * of a batch. Each image's sums are its own, and those of images are added in
+ * double and in order: the same bits at any number of threads. */
 #include "nn/cnn_private.h"
 
 #include <math.h>
@@ -7,137 +8,179 @@
 
 #define EPSILON 1e-5
 #define MOMENTUM 0.1
-#define CHANNEL_UNIT 4
+#define CHANNEL_UNIT 8
 
-/* Calls for every pixel of a batch: p is its place in an image's output. */
-#define EACH_PIXEL(c, s, image, p)                                             \
-	for (size_t image = 0; image < (c)->n; image++)                        \
-		for (size_t row_ = 0; row_ < (s).height; row_++)               \
-			for (size_t p = conv_origin((s).width, (s).channels) + \
-					row_ * ((s).width + 2) * (s).channels, \
-				    stop_ = p + (s).width * (s).channels;      \
-				p < stop_; p += (s).channels)
+/* Image i's two sums of each channel. */
+static double *sums_of(const struct cnn *c, size_t image)
+{
+	return c->sums + 2 * c->widest_norm * image;
+}
 
-/* moments: mean and 1 / sqrt(var + epsilon) of channels [begin, end). */
-static void measure(struct cnn *c, size_t i, struct cnn_weights *statistics,
-	size_t begin, size_t end)
+/* Sums of all images, of channel k: the first or the second. */
+static double total(const struct cnn *c, size_t k, bool second)
+{
+	double sum = 0;
+
+	for (size_t image = 0; image < c->n; image++)
+		sum += sums_of(c, image)[k + (second ? c->widest_norm : 0)];
+	return sum;
+}
+
+/* A row of pixels, of the member's share of a batch's. */
+struct row {
+	size_t image, at; /* where in an image's output it starts */
+};
+
+static struct row row_at(const struct cnn_shape *s, size_t row)
+{
+	return (struct row){ row / s->height,
+		conv_origin(s->width, s->channels) +
+			row % s->height * (s->width + 2) * s->channels };
+}
+
+static void measure(struct cnn *c, size_t i, unsigned member)
+{
+	const struct cnn_shape s = c->plan.steps[i].out;
+	size_t image, end;
+
+	team_share(c->team, member, c->n, 1, &image, &end);
+	memset(sums_of(c, image), 0,
+		(end - image) * 2 * c->widest_norm * sizeof(*c->sums));
+	for (size_t row = image * s.height; row < end * s.height; row++) {
+		struct row r = row_at(&s, row);
+		double *sums = sums_of(c, r.image);
+
+		pixels()->moments(cnn_in(c, i, r.image) + r.at, s.width,
+			s.channels, sums, sums + c->widest_norm);
+	}
+	team_barrier(c->team, member);
+}
+
+static void follow(
+	const struct cnn *c, struct cnn_weights *w, const real *at, double now)
+{
+	real *running = w->data + (at - c->weights->data);
+
+	*running += (real)(MOMENTUM * (now - (double)*running));
+}
+
+/* moments: mean and 1 / sqrt(var + epsilon); and the line that they make of
+ * the norm, y = slope x + start. */
+static void conclude(struct cnn *c, size_t i, struct cnn_weights *statistics,
+	unsigned member)
 {
 	const struct cnn_shape s = c->plan.steps[i].out;
 	const double n = (double)(c->n * s.height * s.width);
-	double *sum = c->sums, *square = c->sums + c->widest;
-	struct cnn_step *step = &c->steps[i];
+	const struct cnn_step *step = &c->steps[i];
+	real *inverse = step->moments + s.channels;
+	real *slope = inverse + s.channels, *start = slope + s.channels;
+	size_t k, end;
 
-	memset(sum + begin, 0, (end - begin) * sizeof(*sum));
-	memset(square + begin, 0, (end - begin) * sizeof(*sum));
-	EACH_PIXEL(c, s, image, at)
-	{
-		const real *x = cnn_in(c, i, image) + at;
-
-		for (size_t k = begin; k < end; k++) {
-			sum[k] += (double)x[k];
-			square[k] += (double)x[k] * (double)x[k];
-		}
-	}
-	for (size_t k = begin; k < end; k++) {
-		double mean = sum[k] / n;
-		double var = fmax(0, square[k] / n - mean * mean);
+	team_share(c->team, member, s.channels, CHANNEL_UNIT, &k, &end);
+	for (; k < end; k++) {
+		double mean = total(c, k, false) / n;
+		double var = fmax(0, total(c, k, true) / n - mean * mean);
 
 		step->moments[k] = (real)mean;
-		step->moments[s.channels + k] = (real)(1 / sqrt(var + EPSILON));
-		if (statistics) {
-			real *running = statistics->data +
-					(step->mean - c->weights->data);
-			real *spread = statistics->data +
-				       (step->var - c->weights->data);
-
-			running[k] +=
-				(real)(MOMENTUM * (mean - (double)running[k]));
-			spread[k] +=
-				(real)(MOMENTUM * (var * n / fmax(1, n - 1) -
-							  (double)spread[k]));
-		}
+		inverse[k] = (real)(1 / sqrt(var + EPSILON));
+		slope[k] = step->weight[k] * inverse[k];
+		start[k] = step->bias[k] - step->moments[k] * slope[k];
+		if (!statistics)
+			continue;
+		follow(c, statistics, step->mean + k, mean);
+		follow(c, statistics, step->var + k, var * n / fmax(1, n - 1));
 	}
+	team_barrier(c->team, member);
 }
 
 void cnn_norm_forward(struct cnn *c, size_t i, struct cnn_weights *statistics,
 	unsigned member)
 {
 	const struct cnn_shape s = c->plan.steps[i].out;
-	const struct cnn_step *step = &c->steps[i];
-	const real *mean = step->moments, *inverse = mean + s.channels;
-	size_t begin, end;
+	const real *slope = c->steps[i].moments + 2 * s.channels;
+	size_t row, end;
 
-	team_share(c->team, member, s.channels, CHANNEL_UNIT, &begin, &end);
-	if (begin == end)
-		return;
-	measure(c, i, statistics, begin, end);
-	EACH_PIXEL(c, s, image, at)
-	{
-		const real *x = cnn_in(c, i, image) + at;
-		real *y = cnn_out(c, i, image) + at;
+	measure(c, i, member);
+	conclude(c, i, statistics, member);
+	team_share(c->team, member, c->n * s.height, 1, &row, &end);
+	for (; row < end; row++) {
+		struct row r = row_at(&s, row);
 
-		for (size_t k = begin; k < end; k++)
-			y[k] = (x[k] - mean[k]) * inverse[k] * step->weight[k] +
-			       step->bias[k];
+		pixels()->scale(cnn_in(c, i, r.image) + r.at, s.width,
+			s.channels, slope, slope + s.channels,
+			cnn_out(c, i, r.image) + r.at);
 	}
 }
 
-/* Sums of g and of g times the normalised input, which are the gradients of
- * the norm's bias and weight. */
-static void gradients(
-	struct cnn *c, size_t i, const real *g, size_t begin, size_t end)
+static void measure_back(
+	struct cnn *c, size_t i, const real *g, unsigned member)
 {
 	const struct cnn_plan_step *p = &c->plan.steps[i];
 	const struct cnn_shape s = p->out;
-	const real *mean = c->steps[i].moments, *inverse = mean + s.channels;
-	double *sum = c->sums, *along = c->sums + c->widest;
+	size_t image, end;
 
-	memset(sum + begin, 0, (end - begin) * sizeof(*sum));
-	memset(along + begin, 0, (end - begin) * sizeof(*sum));
-	EACH_PIXEL(c, s, image, at)
-	{
-		const real *x = cnn_in(c, i, image) + at;
-		const real *d = g + image * p->size + at;
+	team_share(c->team, member, c->n, 1, &image, &end);
+	memset(sums_of(c, image), 0,
+		(end - image) * 2 * c->widest_norm * sizeof(*c->sums));
+	for (size_t row = image * s.height; row < end * s.height; row++) {
+		struct row r = row_at(&s, row);
+		double *sums = sums_of(c, r.image);
 
-		for (size_t k = begin; k < end; k++) {
-			sum[k] += (double)d[k];
-			along[k] +=
-				(double)(d[k] * (x[k] - mean[k]) * inverse[k]);
-		}
+		pixels()->moments_back(g + r.image * p->size + r.at,
+			cnn_in(c, i, r.image) + r.at, s.width, s.channels, sums,
+			sums + c->widest_norm);
 	}
+	team_barrier(c->team, member);
 }
 
-void cnn_norm_backward(struct cnn *c, size_t i, real *g, real *dx,
+/* The weights' gradients; and with x' the normalised input and n pixels, what
+ * slope (g - (sum g + x' sum g x') / n) is in terms of g and x. */
+static void conclude_back(
+	struct cnn *c, size_t i, struct cnn_weights *grads, unsigned member)
+{
+	const struct cnn_shape s = c->plan.steps[i].out;
+	const double n = (double)(c->n * s.height * s.width);
+	const struct cnn_step *step = &c->steps[i];
+	const real *inverse = step->moments + s.channels;
+	const real *slope = inverse + s.channels;
+	real *of_x = step->moments + 4 * s.channels;
+	real *constant = of_x + s.channels;
+	size_t k, end;
+
+	team_share(c->team, member, s.channels, CHANNEL_UNIT, &k, &end);
+	for (; k < end; k++) {
+		const double mean = (double)step->moments[k];
+		const double part = (double)slope[k] / n;
+		double sum = total(c, k, false);
+		double along =
+			(total(c, k, true) - mean * sum) * (double)inverse[k];
+
+		grads->data[step->bias + k - c->weights->data] = (real)sum;
+		grads->data[step->weight + k - c->weights->data] = (real)along;
+		along *= part * (double)inverse[k];
+		of_x[k] = (real)-along;
+		constant[k] = (real)(along * mean - part * sum);
+	}
+	team_barrier(c->team, member);
+}
+
+void cnn_norm_backward(struct cnn *c, size_t i, const real *g, real *dx,
 	struct cnn_weights *grads, unsigned member)
 {
 	const struct cnn_plan_step *p = &c->plan.steps[i];
 	const struct cnn_shape s = p->out;
-	const struct cnn_step *step = &c->steps[i];
-	const real *mean = step->moments, *inverse = mean + s.channels;
-	const real n = (real)(c->n * s.height * s.width);
-	real *dw = grads->data + (step->weight - c->weights->data);
-	real *db = grads->data + (step->bias - c->weights->data);
-	size_t begin, end;
+	const real *slope = c->steps[i].moments + 2 * s.channels;
+	const real *of_x = slope + 2 * s.channels;
+	size_t row, end;
 
-	team_share(c->team, member, s.channels, CHANNEL_UNIT, &begin, &end);
-	if (begin == end)
-		return;
-	gradients(c, i, g, begin, end);
-	for (size_t k = begin; k < end; k++) {
-		db[k] = (real)c->sums[k];
-		dw[k] = (real)c->sums[c->widest + k];
-	}
-	EACH_PIXEL(c, s, image, at)
-	{
-		const real *x = cnn_in(c, i, image) + at;
-		const real *d = g + image * p->size + at;
-		real *out = dx + image * p->size + at;
+	measure_back(c, i, g, member);
+	conclude_back(c, i, grads, member);
+	team_share(c->team, member, c->n * s.height, 1, &row, &end);
+	for (; row < end; row++) {
+		struct row r = row_at(&s, row);
+		size_t at = r.image * p->size + r.at;
 
-		for (size_t k = begin; k < end; k++) {
-			real unit = (x[k] - mean[k]) * inverse[k];
-
-			out[k] = step->weight[k] * inverse[k] *
-				 (d[k] - (db[k] + unit * dw[k]) / n);
-		}
+		pixels()->combine(g + at, cnn_in(c, i, r.image) + r.at, s.width,
+			s.channels, slope, of_x, of_x + s.channels, dx + at);
 	}
 }

@@ -3,6 +3,7 @@
 #define NN_CNN_PRIVATE_H
 
 #include "math/conv.h"
+#include "math/pixels.h"
 #include "nn/cnn.h"
 
 enum cnn_op {
@@ -46,8 +47,9 @@ struct cnn_step {
 		       * NULL in training */
 	real *scaled; /* [out, 3, 3, in] its kernels, likewise; or flipped */
 	real *out;    /* training: [batch, size]; NULL where in place */
-	real *moments; /* a norm's [2, channels]: mean and 1 / deviation of the
-			* batch; in training */
+	real *moments; /* a norm's in training, [6, channels]: mean and 1 /
+			* deviation of the batch; slope and start; and of its
+			* gradient the parts of x and the constant ones */
 };
 
 struct cnn {
@@ -63,8 +65,8 @@ struct cnn {
 			 * gradients */
 	real *flat[2];	/* not training: [batch, widest] of flat outputs */
 	real **work;	/* [members] of kernels_outer_work */
-	double *sums;	/* [2, widest channels] of norms */
-	size_t widest;
+	double *sums;	/* training: [batch, 2, widest_norm] */
+	size_t widest, widest_norm; /* channels, of all outputs and of norms */
 };
 
 /* Where step i's output of image `image` is. */
@@ -86,11 +88,11 @@ struct cnn_bin cnn_bin(size_t i, size_t bins, size_t n);
 /* Bins of each side that this FLATTEN gives. */
 size_t cnn_bins(const struct cnn_plan_step *p);
 
-/* A norm's batch statistics and its output; its gradient, in place, and its
- * weights'. For the member's share of channels, but the output. */
+/* A norm's batch statistics and its output; its gradient and its weights'. Have
+ * barriers, none at their end. */
 void cnn_norm_forward(struct cnn *c, size_t i, struct cnn_weights *statistics,
 	unsigned member);
-void cnn_norm_backward(struct cnn *c, size_t i, real *g, real *dx,
+void cnn_norm_backward(struct cnn *c, size_t i, const real *g, real *dx,
 	struct cnn_weights *grads, unsigned member);
 
 #endif

@@ -1,21 +1,15 @@
 #include "nn/trainer_internal.h"
 
 #include "math/kernels.h"
+#include "nn/update.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Elements of one partial sum of the gradient's norm: fixed, so that the sum
- * is the same for any number of threads. */
-#define NORM_BLOCK 4096
-
 #define OPERATIONS 6.0		 /* for each parameter and token, about */
 #define MIN_FLOPS_PER_THREAD 5e7 /* a millisecond, barriers cost less */
-
-/* PyTorch's clip_grad_norm_ adds it to the norm: so that curves agree. */
-#define CLIP_EPSILON 1e-6
 
 int trainer_check_optimizer(const char *name, struct error *err)
 {
@@ -62,10 +56,8 @@ static int check_options(const struct trainer_options *o, struct error *err)
 {
 	if (trainer_check_optimizer(o->optimizer, err) < 0)
 		return -1;
-	if (!(o->learning_rate > 0) || !isfinite(o->learning_rate))
-		return error_set_param(err, ERROR_INVALID, "learning-rate",
-			"learning-rate is %g, expected a number above 0",
-			o->learning_rate);
+	if (learning_rate_check(o->learning_rate, err) < 0)
+		return -1;
 	if (o->clip != CLIP_NONE && !(o->clip_threshold > 0))
 		return error_set_param(err, ERROR_INVALID, "clip-threshold",
 			"clip-threshold is %g, expected a number above 0",
@@ -93,7 +85,7 @@ static int open_buffers(struct trainer *t, struct error *err)
 			return error_set_memory(
 				err, "moments", n * sizeof(real));
 	t->inputs = calloc(2 * tokens, sizeof(*t->inputs));
-	t->partial = calloc(n / NORM_BLOCK + 1, sizeof(*t->partial));
+	t->partial = calloc(norm_parts(n), sizeof(*t->partial));
 	if (!t->inputs || !t->partial)
 		return error_set_memory(
 			err, "chunk", 2 * tokens * sizeof(*t->inputs));
@@ -174,7 +166,7 @@ static double epoch_of(const struct trainer *t)
 static double learning_rate(const struct trainer *t)
 {
 	const struct trainer_options *o = &t->options;
-	double rate = o->learning_rate, progress;
+	double rate = o->learning_rate;
 
 	switch (o->schedule) {
 	case SCHEDULE_CONSTANT:
@@ -188,16 +180,9 @@ static double learning_rate(const struct trainer *t)
 	case SCHEDULE_COSINE:
 		break;
 	}
-	if (t->step < o->warmup_steps)
-		return rate * (double)(t->step + 1) / (double)o->warmup_steps;
-	if (!o->total_steps)
-		return rate;
-	if (t->step >= o->total_steps)
-		return rate * o->final_rate;
-	progress = (double)(t->step - o->warmup_steps) /
-		   (double)(o->total_steps - o->warmup_steps);
-	return rate * (o->final_rate + (1 - o->final_rate) * 0.5 *
-					       (1 + cos(M_PI * progress)));
+	return cosine_at(&(struct cosine){ o->warmup_steps, o->total_steps,
+				 o->final_rate },
+		rate, t->step);
 }
 
 /* One step's work for all members. */
@@ -212,20 +197,14 @@ static void forward_backward(void *arg, unsigned member)
 {
 	struct work *w = arg;
 	struct trainer *t = w->t;
-	const size_t n = t->gradients.count;
-	size_t begin, end;
 
 	network_forward(t->network, &w->chunk, member);
 	network_backward(
 		t->network, &w->chunk, &t->gradients, w->accumulate, member);
 	network_carry(t->network, &w->chunk, member);
-	if (!w->want_norm)
-		return;
-	team_share(t->team, member, n, NORM_BLOCK, &begin, &end);
-	for (size_t at = begin; at < end; at += NORM_BLOCK)
-		t->partial[at / NORM_BLOCK] =
-			kernels()->sum_squares(t->gradients.data + at,
-				end - at < NORM_BLOCK ? end - at : NORM_BLOCK);
+	if (w->want_norm)
+		norm_measure(t->gradients.data, t->gradients.count, t->partial,
+			t->team, member);
 }
 
 /* average = d * average + (1 - d) * w, with a warm-up for the first steps */
@@ -258,15 +237,6 @@ static void update(void *arg, unsigned member)
 		average(t, begin, end);
 	team_barrier(t->team, member);
 	network_refresh(t->network, t->updates, member);
-}
-
-static double norm(const struct trainer *t)
-{
-	double sum = 0;
-
-	for (size_t i = 0; i * NORM_BLOCK < t->gradients.count; i++)
-		sum += t->partial[i];
-	return sqrt(sum);
 }
 
 /* Which tensor went wrong: the first that isn't finite. (A NaN's sign means
@@ -313,8 +283,7 @@ static void apply(struct work *w, struct trainer_report *r)
 	double scale = 1.0 / (double)o->accumulate;
 
 	if (o->clip == CLIP_NORM)
-		scale *= fmin(1,
-			o->clip_threshold / (r->gradient_norm + CLIP_EPSILON));
+		scale *= norm_scale(r->gradient_norm, o->clip_threshold);
 	w->update = (struct optimizer_step){
 		.learning_rate = (real)r->learning_rate,
 		.gradient_scale = (real)scale,
@@ -367,7 +336,11 @@ int trainer_step(struct trainer *t, bool want_norm, struct trainer_report *r,
 	r->loss = network_loss(t->network, &w.chunk) / (double)(b * s);
 	if (!isfinite(r->loss))
 		return diverged(t, r->loss, err);
-	r->gradient_norm = w.want_norm ? norm(t) / (double)o->accumulate : NAN;
+	r->gradient_norm = NAN;
+	if (w.want_norm)
+		r->gradient_norm =
+			sqrt(norm_add(0, t->partial, t->gradients.count)) /
+			(double)o->accumulate;
 	if (w.want_norm && !isfinite(r->gradient_norm))
 		return diverged(t, r->loss, err);
 	r->learning_rate = learning_rate(t);

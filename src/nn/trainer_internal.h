@@ -17,7 +17,7 @@ struct trainer {
 	struct team *team; /* borrowed */
 	struct network *network;
 	uint32_t *inputs, *targets; /* [T, B] */
-	double *partial;	    /* sums of squares of NORM_BLOCKs */
+	double *partial;	    /* norm_parts of the gradient */
 	uint64_t step, updates;
 	uint64_t wraps;	    /* times the data started again */
 	size_t position;    /* of the next chunk, in each stream */

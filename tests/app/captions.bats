@@ -51,6 +51,56 @@ setup() {
 	cmp a.safetensors b.safetensors
 }
 
+@test "training shows its pace: lines in a pipe, JSON where it is asked for" {
+	unrolld train-caption lines.jsonl -o c.safetensors "${tiny[@]}" \
+		--max-steps 6 2>err
+	grep -q '^3 images, 4 captions, ' err
+	grep -q '^step 6 epoch .* img/s ETA 0m00s$' err
+	unrolld train-caption lines.jsonl -o c.safetensors "${tiny[@]}" \
+		--max-steps 6 --json --report-every 2 --log log >out
+	cmp out log
+	jq -se 'map(.step) == [2, 4, 6] and
+		all(.[]; .loss > 0 and .images_per_second > 0)' out
+}
+
+@test "a signal ends training with what was learnt so far saved" {
+	$loose "$exe" train-caption lines.jsonl -o c.safetensors "${tiny[@]}" \
+		--max-steps 100000 --epochs 100000 --json --report-every 1 \
+		>out 2>err &
+	pid=$!
+	for ((i = 0; i < 500; i++)); do
+		[ ! -s out ] || break
+		sleep 0.02
+	done
+	kill -TERM $pid
+	rc=0
+	wait $pid || rc=$?
+	[ $rc = 143 ]
+	grep -q '^interrupted at step [0-9]*; saved$' err
+	unrolld caption c.safetensors "$images/tall.jpg"
+}
+
+@test "words that are hidden in training are still said" {
+	unrolld train-caption lines.jsonl -o c.safetensors "${tiny[@]}" \
+		--word-dropout 0.5
+	unrolld eval-caption c.safetensors lines.jsonl --images "$images" \
+		--json >out
+	[ "${VARIANT:-release}" != release ] || jq -e '.exact == 1' out
+	run unrolld train-caption lines.jsonl -o c.safetensors --word-dropout 1.5
+	[ "$status" = 2 ]
+	says 'word-dropout'
+}
+
+# Drawn by tests/tools/make_scenes, the second with a pair of colour and shape
+# that was in no picture of the training.
+@test "the shipped captioner says what is in a scene" {
+	scenes=$BATS_TEST_DIRNAME/../golden/scenes
+	unrolld caption "$BATS_TEST_DIRNAME/../../conf/models/scenes.safetensors" \
+		"$scenes/seen.png" "$scenes/unseen.png" >out
+	grep -q 'seen.png: three large orange circles above three small purple squares (' out
+	grep -q 'unseen.png: two large white squares above three small yellow diamonds (' out
+}
+
 @test "what is missing or wrong is said" {
 	echo '{"image": "none.png", "caption": "x"}' >>lines.jsonl
 	run unrolld train-caption lines.jsonl -o c.safetensors "${tiny[@]}"

@@ -1,11 +1,11 @@
 #!/bin/bash
 # Usage: run.sh [SECTION...]: kernels, step, train, text, jieba, memory, serve,
-# sessions, durable, jobs, captions (all by default).
+# sessions, durable, jobs, captions, captioner (all by default).
 # Prints JSON lines. Rivals are run in the same call, turn about with ours, and
 # what counts is the ratio of medians: the machine's mood is then the same for
 # both. Settings, from the environment:
 #   PEERS_DIR    the rivals' scripts (../shared/peers beside the repository)
-#   DATA_DIR     tinyshakespeare.txt (../shared/data)
+#   DATA_DIR     tinyshakespeare.txt, captions16 (../shared/data)
 #   PYTHON       one with torch and numpy (/usr/bin/python3, Debian's)
 #   NODE_PATH    where onnxruntime-node is
 #   ROUNDS       turns of each (3)
@@ -54,7 +54,7 @@ ratio() {
 	echo "bench: no $UNROLLD_EXE: build it first, or use 'make bench'" >&2
 	exit 1
 }
-[ $# -gt 0 ] || set -- kernels step train text jieba memory serve sessions durable jobs captions
+[ $# -gt 0 ] || set -- kernels step train text jieba memory serve sessions durable jobs captions captioner
 for section in "$@"; do
 	[ -f "$here/$section.bash" ] || {
 		echo "bench: no section '$section', expected" \

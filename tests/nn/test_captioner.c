@@ -49,14 +49,16 @@ static void open_weights(
 	w->decoder.tokenizer = json_pack("{s:s}", "kind", "test");
 }
 
-static double train(struct captioner_weights *w, const struct caption_data *d,
-	size_t steps, size_t batch, unsigned threads)
+static double train_hiding(struct captioner_weights *w,
+	const struct caption_data *d, double word_dropout, size_t steps,
+	size_t batch, unsigned threads)
 {
 	const struct caption_trainer_options o = { .batch = batch,
 		.optimizer = "adam",
 		.learning_rate = 0.01,
 		.clip_norm = 5,
 		.total_steps = steps,
+		.word_dropout = word_dropout,
 		.seed = 1 };
 	struct caption_report r = { 0 };
 	struct caption_trainer *t;
@@ -73,6 +75,12 @@ static double train(struct captioner_weights *w, const struct caption_data *d,
 	caption_trainer_close(t);
 	team_close(team);
 	return r.loss;
+}
+
+static double train(struct captioner_weights *w, const struct caption_data *d,
+	size_t steps, size_t batch, unsigned threads)
+{
+	return train_hiding(w, d, 0, steps, batch, threads);
 }
 
 static void check_caption(
@@ -139,6 +147,35 @@ static void captions_are_learnt_by_heart(void **unused)
 	}
 }
 
+/* Hidden at random, words are still learnt; hidden always, none but START is
+ * ever read, so that the others' embedding stays what it was. */
+static void hidden_words_are_not_read(void **unused)
+{
+	float features[PAIRS * FEATURES];
+	const struct caption_data d = features_data(features);
+	struct captioner_weights w, fresh;
+	const struct tensor *e;
+	size_t row;
+
+	open_weights(&w, "lstm", true);
+	train_hiding(&w, &d, 0.5, 400, PAIRS, 2);
+	check_all(&w, &d, 1);
+	captioner_weights_release(&w);
+	open_weights(&w, "lstm", true);
+	open_weights(&fresh, "lstm", true);
+	train_hiding(&w, &d, 1, 5, PAIRS, 2);
+	assert_int_equal(caption_initialise(&fresh, &d, false, 3, NULL), 0);
+	e = parameters_find(&w.decoder.parameters, "embedding.weight");
+	row = tensor_size(e) / VOCAB;
+	assert_memory_equal(w.decoder.parameters.data + e->offset + row,
+		fresh.decoder.parameters.data + e->offset + row,
+		(VOCAB - 1) * row * sizeof(real));
+	assert_memory_not_equal(w.decoder.parameters.data + e->offset,
+		fresh.decoder.parameters.data + e->offset, row * sizeof(real));
+	captioner_weights_release(&w);
+	captioner_weights_release(&fresh);
+}
+
 static void bits_do_not_depend_on_threads(void **unused)
 {
 	float features[PAIRS * FEATURES];
@@ -146,10 +183,10 @@ static void bits_do_not_depend_on_threads(void **unused)
 	struct captioner_weights one, other;
 
 	open_weights(&one, "lstm", true);
-	train(&one, &d, 7, 4, 1);
+	train_hiding(&one, &d, 0.3, 7, 4, 1);
 	for (unsigned threads = 2; threads < 4; threads++) {
 		open_weights(&other, "lstm", true);
-		train(&other, &d, 7, 4, threads);
+		train_hiding(&other, &d, 0.3, 7, 4, threads);
 		assert_memory_equal(one.decoder.parameters.data,
 			other.decoder.parameters.data,
 			one.decoder.parameters.count * sizeof(real));
@@ -365,6 +402,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(captions_are_learnt_by_heart),
+		cmocka_unit_test(hidden_words_are_not_read),
 		cmocka_unit_test(bits_do_not_depend_on_threads),
 		cmocka_unit_test(a_wide_beam_finds_the_best_sentence),
 		cmocka_unit_test(draws_repeat_and_bans_hold),

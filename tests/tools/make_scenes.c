@@ -24,25 +24,27 @@
 #define SHAPES 6
 #define HELD_OUT 6 /* colour i with shape i */
 #define MAX_COUNT 3
+#define CLEAR 6 /* pixels */
 
+/* In each channel brighter than the ground: a shape shows in all of them. */
 static const struct {
 	const char *name;
 	double rgb[3];
 } colours[COLOURS] = {
-	{ "red", { 220, 40, 40 } },
-	{ "green", { 40, 180, 60 } },
-	{ "blue", { 50, 80, 230 } },
-	{ "yellow", { 240, 220, 50 } },
-	{ "purple", { 150, 50, 200 } },
-	{ "orange", { 250, 140, 30 } },
+	{ "red", { 235, 85, 85 } },
+	{ "green", { 85, 205, 100 } },
+	{ "blue", { 90, 120, 245 } },
+	{ "yellow", { 245, 230, 90 } },
+	{ "purple", { 165, 90, 220 } },
+	{ "orange", { 250, 160, 85 } },
 	{ "white", { 245, 245, 245 } },
-	{ "cyan", { 60, 210, 220 } },
+	{ "cyan", { 90, 220, 230 } },
 };
 
 static const char *const shapes[SHAPES] = { "circle", "square", "triangle",
 	"diamond", "cross", "ring" };
 static const char *const sizes[] = { "small", "large" };
-static const double radii[] = { 4, 8 };
+static const double radii[] = { 6, 9 };
 static const char *const counts[] = { "a", "two", "three" };
 static const char *const places[] = { "at the top", "in the middle",
 	"at the bottom" };
@@ -99,7 +101,7 @@ static void lay_out(struct draws *d, struct group *g, double from, double wide,
 	bool upright)
 {
 	const double r = radii[g->size] + 1;
-	const double gap = 2 * r + uniform(d) * (SIDE / 3.0 - 2 * r - 1);
+	const double gap = 2 * r + uniform(d) * (SIDE / 3.0 - 2 * r);
 	const double length = gap * (g->count - 1) + 2 * r;
 	double along = r + uniform(d) * (SIDE - length);
 	const double line = from + r + uniform(d) * (wide - 2 * r);
@@ -112,21 +114,48 @@ static void lay_out(struct draws *d, struct group *g, double from, double wide,
 	}
 }
 
+/* Whether one is far more left of the other than above it, or the other way
+ * round: no picture has two captions. */
+static bool is_clear(const struct scene *s)
+{
+	double x = 0, y = 0;
+
+	for (int i = 0; i < 2; i++) {
+		const struct group *g = &s->groups[i];
+
+		for (int k = 0; k < g->count; k++) {
+			x += (i ? 1 : -1) * g->x[k] / g->count;
+			y += (i ? 1 : -1) * g->y[k] / g->count;
+		}
+	}
+	return s->across ? x > fabs(y) + CLEAR : y > fabs(x) + CLEAR;
+}
+
+static bool are_alike(const struct group *a, const struct group *b)
+{
+	return a->colour == b->colour && a->shape == b->shape;
+}
+
 static struct scene draw_scene(struct draws *d, bool held_out)
 {
 	struct scene s = { .n = 1 + pick(d, 2), .across = pick(d, 2) };
 	int which = pick(d, s.n);
 
-	for (int i = 0; i < s.n; i++)
-		draw_group(d, &s.groups[i], held_out && i == which);
+	do
+		for (int i = 0; i < s.n; i++)
+			draw_group(d, &s.groups[i], held_out && i == which);
+	while (s.n == 2 && are_alike(&s.groups[0], &s.groups[1]));
 	s.place = pick(d, 3);
-	if (s.n == 1)
+	if (s.n == 1) {
 		lay_out(d, &s.groups[0], s.place * SIDE / 3.0, SIDE / 3.0,
 			false);
-	else
+		return s;
+	}
+	do
 		for (int i = 0; i < 2; i++)
 			lay_out(d, &s.groups[i], i * SIDE / 2.0 + 1,
 				SIDE / 2.0 - 2, s.across);
+	while (!is_clear(&s));
 	return s;
 }
 
@@ -154,8 +183,11 @@ static bool covers(int shape, double x, double y)
 
 static void paint(const struct group *g, int i, double *rgb, int x, int y)
 {
+	const double reach = radii[g->size] + 1;
 	int hit = 0;
 
+	if (fabs(x + 0.5 - g->x[i]) > reach || fabs(y + 0.5 - g->y[i]) > reach)
+		return;
 	for (int k = 0; k < SAMPLES * SAMPLES; k++) {
 		double dx = x + (k % SAMPLES + 0.5) / SAMPLES - g->x[i];
 		double dy = y + (k / SAMPLES + 0.5) / SAMPLES - g->y[i];
@@ -171,12 +203,12 @@ static void paint(const struct group *g, int i, double *rgb, int x, int y)
 static void render(
 	const struct scene *s, struct draws *d, uint8_t pixels[SIDE][SIDE][3])
 {
-	const double ground = 20 + 60 * uniform(d);
+	const double ground = 10 + 40 * uniform(d);
 
 	for (int y = 0; y < SIDE; y++)
 		for (int x = 0; x < SIDE; x++) {
 			double rgb[3] = { ground, ground, ground };
-			double noise = (uniform(d) - 0.5) * 24;
+			double noise = (uniform(d) - 0.5) * 20;
 
 			for (int g = 0; g < s->n; g++)
 				for (int i = 0; i < s->groups[g].count; i++)
@@ -217,6 +249,7 @@ static int write_png(const char *path, const uint8_t pixels[SIDE][SIDE][3])
 	png_image image = { .version = PNG_IMAGE_VERSION,
 		.width = SIDE,
 		.height = SIDE,
+		.flags = PNG_IMAGE_FLAG_FAST,
 		.format = PNG_FORMAT_RGB };
 
 	return png_image_write_to_file(&image, path, 0, pixels, 0, NULL);
@@ -256,7 +289,7 @@ static int make(
 
 int main(int argc, char **argv)
 {
-	int n[] = { 16000, 1000, 1000 };
+	int n[] = { 60000, 1000, 1000 };
 
 	if (argc != 2 && argc != 5) {
 		fprintf(stderr,
