@@ -170,8 +170,7 @@ static int run(void)
 	return cmocka_run_group_tests_name(kernels_name(), tests, NULL, NULL);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-	(void)argc;
-	return each_isa(argv, run);
+	return each_isa(run);
 }
