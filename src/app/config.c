@@ -266,6 +266,7 @@ static const char *const limits[] = {
 	"engine.slots",
 	"engine.queue",
 	"engine.queue_per_client",
+	"captions.queue",
 	"http.max_connections",
 	"http.max_connections_per_address",
 	"http.max_header",

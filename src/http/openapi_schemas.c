@@ -154,8 +154,8 @@ static const struct property {
 	{ "JobList", "has_more", "boolean" },
 
 	{ "JobMetrics", "step", "integer" },
-	{ "JobMetrics", "train_loss", "number|null" },
-	{ "JobMetrics", "valid_loss", "number|null" },
+	{ "JobMetrics", "train_loss?", "number" },
+	{ "JobMetrics", "valid_loss?", "number" },
 	{ "JobMetrics", "learning_rate", "number" },
 	{ "JobMetrics", "sample?", "string" },
 

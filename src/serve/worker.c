@@ -7,6 +7,7 @@
 #include "serve/wake.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -188,11 +189,15 @@ int workers_open_pool(struct workers **out, uv_loop_t *loop, unsigned threads,
 	size_t max_jobs, struct error *err)
 {
 	struct workers *w;
+	sigset_t all, before;
 
 	if (workers_new(&w, loop, threads, max_jobs, err) < 0)
 		return -1;
 	w->n_working = threads;
 	w->handles += threads;
+	/* The first one begins the pool's threads: signals are not for them. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
 	for (unsigned i = 0; i < threads; i++) {
 		struct thread *t = &w->threads[i];
 
@@ -200,6 +205,7 @@ int workers_open_pool(struct workers **out, uv_loop_t *loop, unsigned threads,
 		t->work.data = t;
 		uv_queue_work(loop, &t->work, work_pool, on_work_over);
 	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	*out = w;
 	return 0;
 }

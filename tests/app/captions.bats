@@ -25,10 +25,10 @@ setup() {
 	jq -e '.images == 3 and .exact == 1 and .bleu_1 > 0.999' out
 	unrolld inspect c.safetensors --tensors >out
 	grep -q '^kind  *captioner' out
-	grep -q '^cnn  *64 x 64 pixels, 16 M 32 M 64 M 64 M, batch norm, until classifier.0' out
-	grep -q '^  cnn.classifier.0.weight  *\[128,1024\]' out
+	grep -q '^cnn  *64 x 64 pixels, 16 M 32 M 64 64 M 128, batch norm, until classifier.0' out
+	grep -q '^  cnn.classifier.0.weight  *\[256,512\]' out
 	unrolld inspect c.safetensors --json --tensors >out
-	jq -e '.kind == "captioner" and .captioner.features == 128 and
+	jq -e '.kind == "captioner" and .captioner.features == 256 and
 		([.tensors[].bytes] | add) == .bytes' out
 	unrolld caption c.safetensors "$images/tall.jpg" >out
 	grep -q 'tall.jpg: a tall picture (-[0-9.]*)' out

@@ -173,7 +173,7 @@ png() {
 		"pictures captioner, tiny text"
 	request GET /v1/models/pictures
 	expect "$(field '[.kind, .captioner.features, .captioner.image.crop, .tokenizer] | map(tostring) | join(" ")')" \
-		"captioner 128 64 word"
+		"captioner 256 64 word"
 	post /sample '{"length": 3}'
 	expect "$status $(field .model)" "200 tiny"
 	for path in /sample /v1/completions /v1/score /v1/tokenize /v1/sessions; do
@@ -279,9 +279,9 @@ doctor() {
 		done
 	done <<-'EOF'
 		m["tokenizer"]["vocabulary"].append(" more")|, none of them END, expected
-		h["cnn.classifier.0.weight"]["shape"].reverse()|tensor cnn.classifier.0.weight: shape [1024,128], expected [128,1024]
+		h["cnn.classifier.0.weight"]["shape"].reverse()|tensor cnn.classifier.0.weight: shape [512,256], expected [256,512]
 		h["cnn.more"] = h.pop("cnn.features.0.bias")|tensor cnn.features.0.bias: missing, expected shape [16]
-		h["condition.more"] = h.pop("condition.weight")|tensor condition.weight: shape nothing, expected [256,128]
+		h["condition.more"] = h.pop("condition.weight")|tensor condition.weight: shape nothing, expected [256,256]
 		h["output.weight"]["shape"].reverse()|tensor output.weight: shape [64,
 		h["cnn.more"] = h.pop("output.bias")|tensor output.bias: missing, expected shape [
 		m["captioner"]["cnn"]["layers"][0] = 17|tensor cnn.features.0.weight: shape [16,3,3,3], expected [17,3,3,3]

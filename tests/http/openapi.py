@@ -297,7 +297,7 @@ def main(url):
         got, _, answer = ask(url, "GET", path)
         assert got == status
         v.check(json.loads(answer), {"$ref": "#/components/schemas/Error"})
-    print(f"{checked} of {len(operations)} operations answer as they say")
+    print(f"{checked} answers of {len(operations)} operations are as they say")
     return failed or checked < 18
 
 
