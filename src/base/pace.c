@@ -10,8 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BURST_NS 200000
-#define REST_NS 2000000
+/* Few bursts, of which one delays one answer: of the answers of a stream, some
+ * 0.1 ms apart, that is less than one in a hundred. */
+#define BURST_NS 1800000
+#define REST_NS 30000000
 #define LOOK_NS 1000000 /* between two looks whether it is crowded */
 #define LEAST_NS 20000	/* of a burst that is worth to be waited for */
 #define SIGNAL SIGRTMIN

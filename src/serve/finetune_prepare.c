@@ -24,7 +24,7 @@
 #define MAX_CHECKPOINTS 1000
 /* Of training, that measuring may take; forward and back are three times
  * forward alone. */
-#define EVALUATION_SHARE 0.05
+#define EVALUATION_SHARE 0.03
 #define EVALUATION_COST (1 / 3.0)
 #define EVALUATION_FEW 4 /* rows: one costs no less */
 #define AUTO_DROPOUT 0.2

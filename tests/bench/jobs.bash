@@ -61,21 +61,22 @@ of() {
 	curl -sSf "$url/v1/fine_tuning/jobs/$job" | jq -c "$1"
 }
 
-# trains N: until so many steps are done, or it is over.
+# trains N: until so many steps are done, or it is over. To ask takes a core
+# for a moment, which the job stands back for: seldom.
 trains() {
 	local over
 
-	for _ in {1..2000}; do
+	for _ in {1..200}; do
 		over=$(of ".progress.step >= $1 or .finished_at != null")
 		[ "$over" = false ] || return 0
-		sleep 0.05
+		sleep 1
 	done
 }
 
 # ends: until it is over.
 ends() {
 	until [ "$(of '.finished_at != null')" = true ]; do
-		sleep 0.05
+		sleep 0.5
 	done
 }
 
