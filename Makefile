@@ -398,7 +398,7 @@ $(MANUAL): $(EXE) $(wildcard conf/manual/*)
 .PHONY: install uninstall
 UNITS := $(wildcard systemd/*.service systemd/*.socket)
 MODELS := $(wildcard conf/models/*.safetensors)
-install: $(EXE) $(MANUAL) ## install under prefix (/usr/local), below DESTDIR
+install: $(EXE) $(JIEBA_DICT) $(MANUAL) ## install under prefix (/usr/local), below DESTDIR
 	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(datadir)/unrolld/models \
 		$(DESTDIR)$(sysconfdir)/unrolld
 	install -m 755 $(EXE) $(DESTDIR)$(bindir)/unrolld
@@ -442,7 +442,7 @@ DEB := $(abspath $(BUILD))/deb
 deb: deps-deb ## build a Debian package, build/deb/unrolld_*.deb
 	$(AGAIN) deb-build
 
-deb-build: $(EXE) $(MANUAL)
+deb-build: $(EXE) $(JIEBA_DICT) $(MANUAL)
 	@rm -rf $(DEB) && mkdir -p $(DEB)/unrolld
 	@cp -r conf/debian $(DEB)/unrolld/
 	@sed -i 's/@version@/$(VERSION)/' $(DEB)/unrolld/debian/changelog

@@ -55,7 +55,7 @@ struct streams streams_parallel(
 
 	while (rows > 1 && n < rows * ROW_PER_WARM * *warm)
 		rows /= 2;
-	if (one->batch != 1 || rows == 1) {
+	if (one->batch != 1 || rows <= 1) {
 		*warm = 0;
 		return s;
 	}
