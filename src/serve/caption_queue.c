@@ -201,6 +201,7 @@ static void *work(void *arg)
 	const unsigned thread = s->thread;
 
 	free(s);
+	pthread_setname_np(pthread_self(), "captions");
 	priority_lower(q->nice);
 	pthread_mutex_lock(&q->lock);
 	while (!q->closing)

@@ -25,26 +25,7 @@ EOF
 
 mkdir "$work/models"
 cp "$text" "$captioner" "$work/models"
-"$UNROLLD_EXE" serve --http.port 0 --models.dir "$work/models" \
-	--sessions.store memory >"$work/url" 2>"$work/log" &
-pid=$!
-leave() {
-	[ -z "${pid:-}" ] || kill "$pid" 2>/dev/null || true
-	[ -z "${pid:-}" ] || wait "$pid" || true
-	pid=
-}
-trap leave EXIT
-for tries in {1..200}; do
-	url=$(grep -o 'http://[^ ]*' "$work/url" | head -1) || true
-	[ -z "$url" ] || break
-	sleep 0.05
-done
-[ -n "$url" ] || {
-	cat "$work/log" >&2
-	exit 1
-}
-port=${url##*:}
-port=${port%%/*}
+daemon --models.dir "$work/models" --sessions.store memory
 
 # judge NAME VALUE TARGET UNIT DETAILS: at most.
 judge() {
@@ -54,11 +35,6 @@ judge() {
 		value: ($value * 1e4 | round / 1e4), unit: $unit,
 		at_most: $target, ratio: ($value / $target * 1e3 | round / 1e3)} +
 		($details | del(.mode))'
-}
-
-# middle KEY: of the lines on standard input, the one whose KEY is the median.
-middle() {
-	jq -sc --arg key "$1" 'sort_by(.[$key]) | .[(length - 1) / 2 | floor]'
 }
 
 line=$(for ((i = 0; i < rounds; i++)); do

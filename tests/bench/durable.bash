@@ -17,24 +17,10 @@ for ((i = 0; i < sessions; i++)); do
 	echo 'fail'
 done >"$work/streams"
 
-# serve STORE: sets pid and url.
+# serve STORE: with its sessions.
 serve() {
-	: >"$work/out"
-	"$UNROLLD_EXE" serve --http.port 0 --sessions.store "$1" \
-		--sessions.path "$work/sessions.$RANDOM.db" \
-		--engine.weights "${WEIGHTS:-int8}" \
-		--log.level warn >"$work/out" 2>"$work/err" &
-	pid=$!
-	url=
-	for _ in {1..200}; do
-		url=$(grep -o 'http://[^ ]*' "$work/out" | head -1 || true)
-		[ -z "$url" ] || break
-		sleep 0.05
-	done
-	[ -n "$url" ] || {
-		cat "$work/err" >&2
-		return 1
-	}
+	daemon --sessions.store "$1" --sessions.path "$work/sessions.$RANDOM.db" \
+		--engine.weights "${WEIGHTS:-int8}" --log.level warn
 	for ((i = 0; i < sessions; i++)); do
 		curl -sSf -o /dev/null -H 'Content-Type: application/json' \
 			-d "{\"id\": \"s$i\", \"seed\": $i}" "$url/v1/sessions"
@@ -62,6 +48,7 @@ rate() {
 	}
 	kill "$pid"
 	wait "$pid"
+	pid=
 	echo $((sessions * length * requests * 1000000000 / (ended - begun)))
 }
 

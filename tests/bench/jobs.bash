@@ -20,33 +20,13 @@ text=${TEXT:-}
 }
 [ -s "$text" ] || skip "no text (set TEXT)"
 
-# serve: sets $pid, $url and $port.
+# serve: with the text uploaded, $file.
 serve() {
-	"$UNROLLD_EXE" serve --http.port 0 --models.dir "$model" \
-		--sessions.store memory --jobs.dir "$work/jobs" \
-		--log.level warn >"$work/url" 2>"$work/log" &
-	pid=$!
-	url=
-	for _ in {1..200}; do
-		url=$(grep -o 'http://[^ ]*' "$work/url" | head -1) || true
-		[ -z "$url" ] || break
-		sleep 0.05
-	done
-	[ -n "$url" ] || {
-		cat "$work/log" >&2
-		return 1
-	}
-	port=${url##*:}
+	daemon --models.dir "$model" --sessions.store memory \
+		--jobs.dir "$work/jobs" --log.level warn
 	file=$(curl -sSf "$url/v1/files" -F purpose=fine-tune \
 		-F "file=@$text" | jq -r .id)
 }
-
-leave() {
-	[ -z "${pid:-}" ] || kill "$pid" 2>/dev/null || true
-	[ -z "${pid:-}" ] || wait "$pid" || true
-	pid=
-}
-trap leave EXIT
 
 # job HYPERPARAMETERS: sets $job.
 job() {

@@ -50,6 +50,40 @@ ratio() {
 	awk -v a="$1" -v b="$2" 'BEGIN { printf "%.3g", a / b }'
 }
 
+# daemon OPTION...: serve on a port of its own; sets $pid, $url and $port. Ends
+# with the section, or by leave.
+daemon() {
+	local tries
+
+	: >"$work/url"
+	"$UNROLLD_EXE" serve --http.port 0 "$@" >"$work/url" 2>"$work/log" &
+	pid=$!
+	trap leave EXIT
+	url=
+	for tries in {1..200}; do
+		url=$(grep -o 'http://[^ ]*' "$work/url" | head -1) || true
+		[ -z "$url" ] || break
+		sleep 0.05
+	done
+	[ -n "$url" ] || {
+		cat "$work/log" >&2
+		return 1
+	}
+	url=${url%/}
+	port=${url##*:}
+}
+
+leave() {
+	[ -z "${pid:-}" ] || kill "$pid" 2>/dev/null || true
+	[ -z "${pid:-}" ] || wait "$pid" || true
+	pid=
+}
+
+# middle KEY: of the lines on standard input, the one whose KEY is the median.
+middle() {
+	jq -sc --arg key "$1" 'sort_by(.[$key]) | .[(length - 1) / 2 | floor]'
+}
+
 [ -x "$UNROLLD_EXE" ] || {
 	echo "bench: no $UNROLLD_EXE: build it first, or use 'make bench'" >&2
 	exit 1

@@ -7,33 +7,10 @@ driver=$programs/bench_http
 model=$root/conf/models/shakespeare.safetensors
 [ -f "$model" ] || skip "no $model"
 
-# serve WEIGHTS: sets $pid and $port.
+# serve WEIGHTS
 serve() {
-	local tries url=
-
-	"$UNROLLD_EXE" serve --http.port 0 --models.dir "$model" \
-		--sessions.store memory --engine.weights "$1" \
-		>"$work/url" 2>"$work/log" &
-	pid=$!
-	for tries in {1..200}; do
-		url=$(grep -o 'http://[^ ]*' "$work/url" | head -1) || true
-		[ -z "$url" ] || break
-		sleep 0.05
-	done
-	[ -n "$url" ] || {
-		cat "$work/log" >&2
-		return 1
-	}
-	port=${url##*:}
-	port=${port%%/*}
+	daemon --models.dir "$model" --sessions.store memory --engine.weights "$1"
 }
-
-leave() {
-	[ -z "${pid:-}" ] || kill "$pid" 2>/dev/null || true
-	[ -z "${pid:-}" ] || wait "$pid" || true
-	pid=
-}
-trap leave EXIT
 
 # steps WEIGHTS BATCH FIELD [OPTION...]: of `unrolld bench`, as many threads.
 steps() {
@@ -43,11 +20,6 @@ steps() {
 
 drive() {
 	"$driver" "$port" "$pid" "$@"
-}
-
-# middle KEY: of the lines on standard input, the one whose KEY is the median.
-middle() {
-	jq -sc --arg key "$1" 'sort_by(.[$key]) | .[(length - 1) / 2 | floor]'
 }
 
 # judge NAME WEIGHTS VALUE TARGET UNIT DETAILS: at most, or at least.

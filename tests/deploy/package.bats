@@ -21,7 +21,7 @@ setup_file() {
 		    dbus libnss-systemd curl jq procps openssl ssl-cert
 		RUN DEBIAN_FRONTEND=noninteractive apt-get satisfy -y \
 		    --no-install-recommends "$(dpkg-deb -f "$deb" Depends)"
-		COPY unrolld.deb /root/
+		COPY unrolld.deb /srv/
 		# As on a machine that boots: systemd mounts credentials so that
 		# services see them.
 		CMD ["sh", "-c", "mount --make-rshared / && exec /sbin/init"]
@@ -74,7 +74,7 @@ wait_until() {
 }
 
 @test "it installs, and the service runs behind its socket" {
-	within 'dpkg -i /root/unrolld.deb' >&2
+	within 'dpkg -i /srv/unrolld.deb' >&2
 	wait_until 'curl -fsS --max-time 2 http://127.0.0.1:8080/readyz'
 	within 'systemctl is-active unrolld.service unrolld.socket'
 	within 'systemctl is-enabled unrolld.service unrolld.socket'
@@ -151,17 +151,17 @@ logged() {
 	within 'systemctl restart unrolld'
 	[[ "$(subject)" == *first ]]
 	within 'curl -fsSk -N --limit-rate 200K -H "Content-Type: application/json" \
-		-d "{\"length\": 20000, \"stream\": true}" -o /root/stream \
+		-d "{\"length\": 20000, \"stream\": true}" -o /srv/stream \
 		https://127.0.0.1:8080/sample' 3>&- &
-	wait_until '[ -s /root/stream ]'
+	wait_until '[ -s /srv/stream ]'
 	certificate second
 	within 'systemctl reload unrolld'
 	[[ "$(subject)" == *second ]]
 	# It went on all the while.
-	run within 'grep -c "^data: .DONE" /root/stream'
+	run within 'grep -c "^data: .DONE" /srv/stream'
 	expect "$output" 0
 	wait $!
-	within 'tail -n 4 /root/stream' | grep -q '"finish_reason":"length"'
+	within 'tail -n 4 /srv/stream' | grep -q '"finish_reason":"length"'
 	without_drop_ins
 }
 
@@ -169,17 +169,17 @@ logged() {
 under_load() {
 	local requests failed longest
 
-	within 'cat >/root/load <<-"END"
+	within 'cat >/srv/load <<-"END"
 		for i in $(seq 150); do
 			curl -sS --max-time 20 -o /dev/null -w "%{http_code} %{time_total}\n" \
 				-H "Content-Type: application/json" -d "{\"length\": 5}" \
 				http://127.0.0.1:8080/sample 2>&1
 		done
 	END
-	for i in 1 2 3 4; do bash /root/load >/root/load.$i & done
+	for i in 1 2 3 4; do bash /srv/load >/srv/load.$i & done
 	'"$1"'
 	wait'
-	read -r requests failed longest < <(within 'cat /root/load.?' |
+	read -r requests failed longest < <(within 'cat /srv/load.?' |
 		awk '$1 != 200 { bad++; print >"/dev/stderr" }
 			$2 > most { most = $2 } END { print NR, bad + 0, most }')
 	echo "# $requests requests, $failed failed, the longest took $longest s" >&3
@@ -234,7 +234,7 @@ under_load() {
 }
 
 @test "an upgrade under load fails no request and keeps sessions, a purge keeps nothing" {
-	under_load 'dpkg -i /root/unrolld.deb' >&2
+	under_load 'dpkg -i /srv/unrolld.deb' >&2
 	within 'unrolld health >/dev/null; curl -fsS http://127.0.0.1:8080/v1/sessions/play' |
 		jq -e '.position == 40'
 	within 'dpkg -r unrolld' >&2
