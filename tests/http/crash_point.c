@@ -55,8 +55,8 @@ OPEN(open64)
 
 ssize_t write(int fd, const void *bytes, size_t len)
 {
-	/* Not what is said on a pipe or terminal. */
-	if (lseek(fd, 0, SEEK_CUR) >= 0)
+	/* Not the log, nor what is said on a pipe or socket. */
+	if (fd > STDERR_FILENO && lseek(fd, 0, SEEK_CUR) >= 0)
 		count(NULL);
 	return REAL(write)(fd, bytes, len);
 }

@@ -73,6 +73,7 @@ wait_step() {
 # The weights of what the job made, apart from what the file says of itself.
 weights() {
 	request GET "/v1/models/$(field .fine_tuned_model)"
+	expect "$status" 200
 	field .fingerprint
 }
 

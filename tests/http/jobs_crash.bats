@@ -33,23 +33,25 @@ start_to_die() {
 		ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 start
 }
 
-# died: waits for its death, true, or for the job's end, false.
+# died: waits for its death, true, or for the end of the job and of its files,
+# which is the last that the daemon does for it, false.
 died() {
-	local at
+	local at=
 
-	for _ in {1..2000}; do
+	for _ in {1..3000}; do
 		kill -0 "$pid" 2>/dev/null || {
 			wait "$waiter" || true
 			pid=
 			return 0
 		}
-		at=$(curl -sS --max-time 5 "$url/v1/fine_tuning/jobs/$job" 2>/dev/null |
-			jq -r .status) || continue
 		case $at in
 		succeeded | failed | cancelled)
-			# What it does after that may be what kills it.
-			sleep 0.3
-			kill -0 "$pid" 2>/dev/null && return 1
+			[ -n "$(ls -A "$BATS_TEST_TMPDIR/jobs/work")" ] || return 1
+			;;
+		*)
+			at=$(curl -sS --max-time 5 \
+				"$url/v1/fine_tuning/jobs/$job" 2>/dev/null |
+				jq -r .status) || at=
 			;;
 		esac
 		sleep 0.02
