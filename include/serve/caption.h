@@ -6,6 +6,7 @@
 #ifndef SERVE_CAPTION_H
 #define SERVE_CAPTION_H
 
+#include "base/pace.h"
 #include "nn/captioner.h"
 #include "text/tokenizer.h"
 
@@ -65,9 +66,9 @@ struct caption_work {
 	size_t n;			/* of them */
 	struct error err;		/* code ERROR_NONE: it went well */
 };
-/* n, at most CAPTION_BATCH. */
-void caption_model_run(
-	struct caption_model *m, struct caption_work *const *work, size_t n);
+/* n, at most CAPTION_BATCH, at this pace or, NULL, as fast as it goes. */
+void caption_model_run(struct caption_model *m,
+	struct caption_work *const *work, size_t n, const struct pace *pace);
 
 /* At most o->n captions into out, the best first: of an image file's bytes, or
  * of v [features]. */

@@ -16,7 +16,11 @@
 struct caption_queue_options {
 	unsigned threads;
 	size_t max; /* requests that wait or run */
-	int nice;
+	int nice;   /* 0: they don't make way */
+	/* Whether those that are served are in a hurry, so that the threads
+	 * make way; or NULL. A signal handler calls it. */
+	bool (*crowded)(void *arg);
+	void *crowded_arg;
 };
 
 struct caption_timings { /* seconds */

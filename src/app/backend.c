@@ -157,6 +157,8 @@ static int open_captions(
 	struct caption_queue_options o;
 
 	config_captions(c, &o);
+	o.crowded = is_serving;
+	o.crowded_arg = b->engine;
 	return caption_queue_open(&b->captions, &o, err);
 }
 
@@ -170,8 +172,8 @@ int backend_open(struct backend *b, const struct config *c,
 	o.wake = wake;
 	o.wake_arg = wake_arg;
 	if (!open_models(b, c, err) && !open_sessions(b, c, err) &&
-		!open_captions(b, c, err) &&
-		!engine_open(&b->engine, &o, err)) {
+		!engine_open(&b->engine, &o, err) &&
+		!open_captions(b, c, err)) {
 		open_jobs(b, c, wake_arg);
 		return 0;
 	}

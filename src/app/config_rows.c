@@ -275,8 +275,8 @@ const struct option config_rows[] = {
 		AT(captions_nice),
 		.value = "10",
 		.max = "19",
-		.help = "How far those stand back for text, as nice(1) has "
-			"it" },
+		.help = "How far those stand back for text; 0 is not at "
+			"all" },
 	{ .name = "captions.queue",
 		.type = OPTION_UINT,
 		AT(captions_queue),

@@ -10,10 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Few bursts, of which one delays one answer: of the answers of a stream, some
- * 0.1 ms apart, that is less than one in a hundred. */
-#define BURST_NS 1800000
-#define REST_NS 30000000
 #define LOOK_NS 1000000 /* between two looks whether it is crowded */
 #define LEAST_NS 20000	/* of a burst that is worth to be waited for */
 #define SIGNAL SIGRTMIN
@@ -22,16 +18,29 @@ static _Thread_local struct {
 	const struct pace *pace; /* NULL: not paced */
 	timer_t timer;
 	int64_t burst; /* processor time of the thread when it began */
+	int64_t ended; /* when it was last paced; 0: never */
 } own;
 
 static pthread_once_t installed = PTHREAD_ONCE_INIT;
 
-static int64_t used_ns(void)
+static int64_t clock_ns(clockid_t which)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	clock_gettime(which, &t);
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* The time on the wall says nothing: it may have waited for its core. */
+static int64_t used_ns(void)
+{
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+/* Of its burst. */
+static int64_t left_ns(void)
+{
+	return own.pace->burst_us * 1000 - (used_ns() - own.burst);
 }
 
 static void wake_after(long ns)
@@ -41,24 +50,26 @@ static void wake_after(long ns)
 	timer_settime(own.timer, 0, &in, NULL);
 }
 
-/* The time on the wall says nothing: it may have waited for its core. */
+static void wake_when_spent(void)
+{
+	const int64_t left = left_ns();
+
+	wake_after(left < LEAST_NS ? LEAST_NS : (long)left);
+}
+
 static void look(void)
 {
-	const struct timespec rest = { 0, REST_NS };
-	int64_t left;
+	const struct timespec rest = { 0, own.pace->rest_us * 1000 };
 
 	if (!own.pace->crowded(own.pace->arg)) {
 		wake_after(LOOK_NS);
 		return;
 	}
-	left = BURST_NS - (used_ns() - own.burst);
-	if (left >= LEAST_NS) {
-		wake_after((long)left);
-		return;
+	if (left_ns() < LEAST_NS) {
+		nanosleep(&rest, NULL);
+		own.burst = used_ns();
 	}
-	nanosleep(&rest, NULL);
-	own.burst = used_ns();
-	wake_after(BURST_NS);
+	wake_when_spent();
 }
 
 static void on_signal(int number)
@@ -90,18 +101,22 @@ void pace_begin(const struct pace *p)
 	event._sigev_un._tid = gettid();
 	if (timer_create(CLOCK_MONOTONIC, &event, &own.timer) < 0)
 		return;
-	own.burst = used_ns();
 	own.pace = p;
+	/* Work in small pieces is not to begin anew with each. */
+	if (!own.ended ||
+		clock_ns(CLOCK_MONOTONIC) - own.ended >= p->rest_us * 1000)
+		own.burst = used_ns();
 	sigemptyset(&set);
 	sigaddset(&set, SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	wake_after(BURST_NS);
+	wake_when_spent();
 }
 
 void pace_end(void)
 {
 	if (!own.pace)
 		return;
+	own.ended = clock_ns(CLOCK_MONOTONIC);
 	own.pace = NULL;
 	timer_delete(own.timer);
 }

@@ -236,15 +236,18 @@ int caption_model_read(const struct caption_model *m, const void *bytes,
 	return captioner_read(m->captioner, bytes, len, fitted, err);
 }
 
-void caption_model_run(
-	struct caption_model *m, struct caption_work *const *work, size_t n)
+void caption_model_run(struct caption_model *m,
+	struct caption_work *const *work, size_t n, const struct pace *pace)
 {
 	const struct image *fitted[CAPTION_BATCH];
 
 	for (size_t i = 0; i < n; i++)
 		fitted[i] = work[i]->fitted;
 	pthread_mutex_lock(&m->turn);
+	team_set_pace(m->team, pace);
 	captioner_look(m->captioner, fitted, n, m->v);
+	if (pace)
+		pace_begin(pace);
 	for (size_t i = 0; i < n; i++) {
 		struct caption_work *w = work[i];
 
@@ -252,6 +255,7 @@ void caption_model_run(
 		caption(m, m->v + i * m->weights.features, &w->options, w->out,
 			&w->n, &w->err);
 	}
+	pace_end();
 	pthread_mutex_unlock(&m->turn);
 }
 
@@ -267,7 +271,7 @@ int caption_model_image(struct caption_model *m, const void *bytes, size_t len,
 	if (caption_check(o, err) < 0 ||
 		caption_model_read(m, bytes, len, &fitted, err) < 0)
 		return -1;
-	caption_model_run(m, &(struct caption_work *){ &work }, 1);
+	caption_model_run(m, &(struct caption_work *){ &work }, 1, NULL);
 	image_release(&fitted);
 	*n = work.n;
 	if (!work.err.code)

@@ -6,11 +6,17 @@
  */
 #include "serve/caption_queue.h"
 
+#include "base/pace.h"
 #include "base/priority.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
+
+/* A burst delays an answer of a stream or two, however long it is: bursts have
+ * to be few, and a sixth of a core each is enough to get on. */
+#define BURST_US 10000
+#define REST_US 50000
 
 struct list {
 	struct caption_request *head, **tail;
@@ -24,6 +30,7 @@ struct caption_queue {
 	const struct registry_entry **running; /* [slots], NULL: none */
 	size_t busy, max;
 	int nice;
+	struct pace pace; /* crowded NULL: none */
 	bool closing;
 	unsigned slots;	    /* of `running` */
 	unsigned n_threads; /* that were started */
@@ -97,8 +104,11 @@ static void read_image(struct caption_queue *q, struct caption_request *r)
 		end_cancelled(q, r);
 		return;
 	}
+	if (q->pace.crowded)
+		pace_begin(&q->pace);
 	rc = caption_model_read(
 		r->model->captioner, r->image, r->len, &r->fitted, &r->err);
+	pace_end();
 	r->timings.read = lap(r);
 	if (rc < 0) {
 		end(q, r);
@@ -153,7 +163,8 @@ static void run_batch(struct caption_queue *q, unsigned thread,
 			.out = batch[i]->texts };
 		works[i] = &work[i];
 	}
-	caption_model_run(batch[0]->model->captioner, works, n);
+	caption_model_run(batch[0]->model->captioner, works, n,
+		q->pace.crowded ? &q->pace : NULL);
 	pthread_mutex_lock(&q->lock);
 	q->running[thread] = NULL;
 	pthread_cond_broadcast(&q->wake);
@@ -239,6 +250,10 @@ int caption_queue_open(struct caption_queue **out,
 	list_init(&q->ready);
 	q->max = o->max;
 	q->nice = o->nice;
+	q->pace = (struct pace){ .crowded = o->nice ? o->crowded : NULL,
+		.arg = o->crowded_arg,
+		.burst_us = BURST_US,
+		.rest_us = REST_US };
 	q->slots = o->threads;
 	q->running = calloc(o->threads, sizeof(*q->running));
 	while (q->running && q->n_threads < o->threads &&

@@ -331,6 +331,11 @@ static void lower(void *arg, unsigned member)
 		priority_lower(f->request.nice);
 }
 
+/* Few bursts, of which one delays one answer: of the answers of a stream, some
+ * 0.1 ms apart, that is less than one in a hundred. */
+#define BURST_US 1800
+#define REST_US 30000
+
 /* One that is to stop has little left to do. */
 static bool crowded(void *arg)
 {
@@ -353,7 +358,10 @@ static int open_trainer(struct finetune *f, struct error *err)
 		    err) < 0)
 		return -1;
 	team_run(f->team, lower, f);
-	f->pace = (struct pace){ .crowded = crowded, .arg = f };
+	f->pace = (struct pace){ .crowded = crowded,
+		.arg = f,
+		.burst_us = BURST_US,
+		.rest_us = REST_US };
 	if (f->request.crowded)
 		team_set_pace(f->team, &f->pace);
 	return trainer_open(&f->trainer, &f->model.parameters, &f->training, &o,

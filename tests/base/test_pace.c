@@ -18,6 +18,11 @@ static int64_t clock_ns(clockid_t which)
 	return (int64_t)t.tv_sec * 1000 * MS + t.tv_nsec;
 }
 
+#define PACE(look, looks)                                     \
+	{                                                     \
+		look, looks, .burst_us = 200, .rest_us = 2000 \
+	}
+
 static bool always(void *arg)
 {
 	atomic_fetch_add((atomic_uint *)arg, 1);
@@ -30,8 +35,8 @@ static bool never(void *arg)
 	return false;
 }
 
-/* Computes for 20 ms of the thread's own time; how long it had no core. */
-static int64_t idle_of_work(void)
+/* Computes for `ns` of the thread's own time; how long it had no core. */
+static int64_t idle_of(int64_t ns)
 {
 	const int64_t wall = clock_ns(CLOCK_MONOTONIC);
 	const int64_t used = clock_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -39,15 +44,20 @@ static int64_t idle_of_work(void)
 
 	do
 		now = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	while (now - used < 20 * MS);
+	while (now - used < ns);
 	return clock_ns(CLOCK_MONOTONIC) - wall - (now - used);
+}
+
+static int64_t idle_of_work(void)
+{
+	return idle_of(20 * MS);
 }
 
 /* A hundred rests of 2 ms, if each came in time; a tenth of them is proof. */
 static void it_rests_while_crowded(void **state)
 {
 	atomic_uint looks = 0;
-	const struct pace pace = { .crowded = always, .arg = &looks };
+	const struct pace pace = PACE(always, &looks);
 
 	pace_begin(&pace);
 	assert_true(idle_of_work() > 20 * MS);
@@ -55,10 +65,25 @@ static void it_rests_while_crowded(void **state)
 	assert_true(looks > 0);
 }
 
+/* Pieces that are shorter than a burst make one together. */
+static void so_it_does_between_small_pieces(void **state)
+{
+	atomic_uint looks = 0;
+	const struct pace pace = PACE(always, &looks);
+	int64_t rested = 0;
+
+	for (int i = 0; i < 200; i++) {
+		pace_begin(&pace);
+		rested += idle_of(MS / 10);
+		pace_end();
+	}
+	assert_true(rested > 20 * MS);
+}
+
 static void it_works_on_where_there_is_room(void **state)
 {
 	atomic_uint looks = 0;
-	const struct pace pace = { .crowded = never, .arg = &looks };
+	const struct pace pace = PACE(never, &looks);
 	unsigned seen;
 
 	pace_begin(&pace);
@@ -86,7 +111,7 @@ static void work(void *arg, unsigned member)
 static void a_team_is_paced(void **state)
 {
 	atomic_uint looks = 0;
-	const struct pace pace = { .crowded = always, .arg = &looks };
+	const struct pace pace = PACE(always, &looks);
 	struct team *team;
 	struct error err;
 
@@ -105,6 +130,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_rests_while_crowded),
+		cmocka_unit_test(so_it_does_between_small_pieces),
 		cmocka_unit_test(it_works_on_where_there_is_room),
 		cmocka_unit_test(a_team_is_paced),
 	};

@@ -288,9 +288,11 @@ static void check_slots(
 	struct parameters p;
 	struct inference in;
 	size_t bytes = STEPS * f->vocab * sizeof(real);
-	/* Some on either side of every tile's edge: all of them in one form. */
-	size_t stride =
-		type == WEIGHTS_F32 && !strcmp(f->name, "one-hot") ? 1 : 23;
+	/* Some on either side of every tile's edge: all of them in one form,
+	 * where no emulator makes that take the better part of an hour. */
+	const bool all = type == WEIGHTS_F32 && !strcmp(f->name, "one-hot") &&
+			 !getenv("TEST_EMULATOR");
+	size_t stride = all ? 1 : 23;
 	real *expected, *got;
 
 	form_open(&p, f, cell, BIAS_DOUBLE);

@@ -67,7 +67,15 @@ static void write_captioner(void)
 	tokenizer_unref(t);
 }
 
-static void open_world(struct world *w, unsigned threads, size_t max)
+static bool always(void *arg)
+{
+	atomic_fetch_add((atomic_uint *)arg, 1);
+	return true;
+}
+
+/* crowded: counts looks, or NULL. */
+static void open_world(
+	struct world *w, unsigned threads, size_t max, atomic_uint *crowded)
 {
 	const char *path = PATH;
 	const struct registry_options o = { .paths = &path,
@@ -75,7 +83,10 @@ static void open_world(struct world *w, unsigned threads, size_t max)
 		.weights = REGISTRY_AS_STORED,
 		.captioner_threads = 2 };
 	const struct caption_queue_options q = { .threads = threads,
-		.max = max };
+		.max = max,
+		.nice = crowded ? 1 : 0,
+		.crowded = always,
+		.crowded_arg = crowded };
 
 	write_captioner();
 	must(registry_open(&w->registry, &o, &fault));
@@ -137,12 +148,12 @@ static void post(struct waiter *x, struct world *w)
 	must(caption_queue_post(w->queue, &x->request, &fault));
 }
 
-static void each_gets_what_it_gets_alone(void **unused)
+static void check_many(atomic_uint *crowded)
 {
 	static struct waiter alone[N_NAMES], many[MANY];
 	struct world w;
 
-	open_world(&w, 2, MANY);
+	open_world(&w, 2, MANY, crowded);
 	for (size_t i = 0; i < N_NAMES; i++) {
 		prepare(&alone[i], &w, i);
 		post(&alone[i], &w);
@@ -172,12 +183,25 @@ static void each_gets_what_it_gets_alone(void **unused)
 	close_world(&w);
 }
 
+static void each_gets_what_it_gets_alone(void **unused)
+{
+	check_many(NULL);
+}
+
+static void so_it_does_where_threads_make_way(void **unused)
+{
+	atomic_uint looks = 0;
+
+	check_many(&looks);
+	assert_true(looks > 0);
+}
+
 static void what_is_no_image_ends_with_its_error(void **unused)
 {
 	static struct waiter x;
 	struct world w;
 
-	open_world(&w, 1, 4);
+	open_world(&w, 1, 4, NULL);
 	prepare(&x, &w, 0);
 	x.request.image = "GIF89a..";
 	x.request.len = 8;
@@ -195,7 +219,7 @@ static void a_full_queue_refuses_and_is_dropped(void **unused)
 	struct world w;
 	struct error err;
 
-	open_world(&w, 1, 2);
+	open_world(&w, 1, 2, NULL);
 	prepare(&first, &w, 0);
 	prepare(&gone, &w, 1);
 	prepare(&waiting, &w, 2);
@@ -226,7 +250,7 @@ static void what_waits_is_dropped(void **unused)
 	static struct waiter first, waiting[3];
 	struct world w;
 
-	open_world(&w, 1, 8);
+	open_world(&w, 1, 8, NULL);
 	prepare(&first, &w, 0);
 	first.request.ended = ended_and_blocks;
 	post(&first, &w);
@@ -251,6 +275,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_gets_what_it_gets_alone),
+		cmocka_unit_test(so_it_does_where_threads_make_way),
 		cmocka_unit_test(what_is_no_image_ends_with_its_error),
 		cmocka_unit_test(a_full_queue_refuses_and_is_dropped),
 		cmocka_unit_test(what_waits_is_dropped),
