@@ -361,7 +361,7 @@ fuzz-run: $(FUZZERS)
 	done
 
 .PHONY: bench
-bench: deps-test ## benchmarks, as JSON lines (ARGS="kernels step train text jieba memory serve sessions durable jobs captions captioner")
+bench: deps-test ## benchmarks, as JSON lines (ARGS="kernels step train text jieba memory serve sessions durable jobs captions cnn captioner")
 	$(AGAIN) all $(BENCHES)
 	@UNROLLD_EXE=$(abspath $(EXE)) BENCH_PROGRAMS=$(abspath $(B)/tests/bench) \
 		tests/bench/run.sh $(ARGS)

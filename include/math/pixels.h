@@ -37,6 +37,14 @@ struct pixels {
 		real *y);
 	void (*pool_back)(const real *x, const real *g, size_t stride, size_t n,
 		size_t channels, real *dx);
+
+	/* Of math/winograd.h, one tile. B^T x B of 4x4 pixels, row by row, to
+	 * 16 places `stride` reals apart; and A^T m A, plus bias, no less than
+	 * 0, to 2x2 pixels, of which those that are NULL are left out. */
+	void (*winograd_in)(const real *const x[16], size_t channels, real *v,
+		size_t stride);
+	void (*winograd_out)(const real *m, size_t stride, const real *bias,
+		size_t channels, real *const y[4]);
 };
 
 const struct pixels *pixels(void);

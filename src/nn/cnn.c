@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define NORM_EPSILON 1e-5 /* PyTorch's */
+#define WINOGRAD_MIN_CHANNELS 16
 
 static const real *tensor(
 	const struct cnn_weights *w, const char *layer, const char *kind)
@@ -37,8 +38,16 @@ static int open_conv(struct cnn *c, size_t i, struct error *err)
 	const size_t in = p->in.channels, out = p->out.channels;
 	struct cnn_step *s = &c->steps[i];
 
-	if (conv_open(&s->conv, in, out, err) < 0)
-		return -1;
+	/* Where a gradient comes back, and of few channels, directly. */
+	if (c->training || in < WINOGRAD_MIN_CHANNELS) {
+		if (conv_open(&s->conv, in, out, err) < 0)
+			return -1;
+	} else {
+		if (winograd_open(&s->winograd, in, out, err) < 0)
+			return -1;
+		c->largest_work =
+			larger(c->largest_work, winograd_work(&s->winograd));
+	}
 	if (!c->training && alloc(&s->folded, out, "bias", err) < 0)
 		return -1;
 	/* The first one's input has no gradient. */
@@ -96,7 +105,8 @@ static size_t widest_row(const struct cnn *c)
 static int open_work(struct cnn *c, struct error *err)
 {
 	const unsigned members = team_size(c->team);
-	const size_t count = kernels_outer_work(widest_row(c));
+	const size_t count = c->training ? kernels_outer_work(widest_row(c))
+					 : c->largest_work;
 	const size_t sums = 2 * c->batch * c->widest_norm;
 
 	c->work = calloc(members, sizeof(*c->work));
@@ -125,7 +135,7 @@ static int open_buffers(struct cnn *c, struct error *err)
 		if (alloc(&c->flat[i], c->batch * c->widest, "activations",
 			    err) < 0)
 			return -1;
-	return c->training ? open_work(c, err) : 0;
+	return open_work(c, err);
 }
 
 static void refresh_member(void *arg, unsigned member)
@@ -168,6 +178,7 @@ void cnn_close(struct cnn *c)
 
 		conv_release(&s->conv);
 		conv_release(&s->conv_back);
+		winograd_release(&s->winograd);
 		packed_release(&s->dense);
 		packed_release(&s->dense_back);
 		free(s->folded);
@@ -210,12 +221,19 @@ static void fold(struct cnn *c, size_t i, size_t begin, size_t end)
 	}
 }
 
+static size_t panels(const struct cnn_step *s)
+{
+	return s->winograd.in ? winograd_panels(&s->winograd)
+			      : conv_panels(&s->conv);
+}
+
 static void refresh_conv(struct cnn *c, size_t i, unsigned member)
 {
 	const struct cnn_plan_step *p = &c->plan.steps[i];
 	const size_t in = p->in.channels, out = p->out.channels;
 	struct cnn_step *s = &c->steps[i];
 	bool back = s->conv_back.in > 0;
+	const real *w;
 	size_t begin, end;
 
 	team_share(c->team, member, out, 1, &begin, &end);
@@ -224,9 +242,12 @@ static void refresh_conv(struct cnn *c, size_t i, unsigned member)
 	if (back)
 		conv_flip(s->weight, in, out, begin, end, s->scaled);
 	team_barrier(c->team, member);
-	team_share(c->team, member, conv_panels(&s->conv), 1, &begin, &end);
-	conv_pack(&s->conv, s->folded && s->scaled ? s->scaled : s->weight,
-		begin, end);
+	w = s->folded && s->scaled ? s->scaled : s->weight;
+	team_share(c->team, member, panels(s), 1, &begin, &end);
+	if (s->winograd.in)
+		winograd_pack(&s->winograd, w, begin, end);
+	else
+		conv_pack(&s->conv, w, begin, end);
 	if (!back)
 		return;
 	team_share(

@@ -9,6 +9,7 @@
 
 /* Pixels that a member takes at least: whole tiles on any instruction set. */
 #define PIXEL_UNIT 48
+#define TILE_UNIT 12 /* likewise of Winograd's tiles */
 
 /* Outputs of their own before step i: which of two buffers it has. */
 static size_t turn_of(const struct cnn *c, size_t i)
@@ -50,6 +51,41 @@ struct range {
 	size_t image, n; /* images */
 	unsigned member;
 };
+
+/* The member's rows of the frame around what will be written. */
+static void clear_frame(struct cnn *c, size_t i, const struct range *r)
+{
+	const struct cnn_shape s = c->plan.steps[i].out;
+	size_t at, end;
+
+	team_share(c->team, r->member, r->n * s.height, 1, &at, &end);
+	for (; at < end; at++)
+		conv_clear(s.height, s.width, s.channels,
+			cnn_out(c, i, r->image + at / s.height), at % s.height,
+			at % s.height + 1);
+}
+
+/* With the ReLU. */
+static void convolve_winograd(struct cnn *c, size_t i, const struct range *r)
+{
+	const struct cnn_plan_step *p = &c->plan.steps[i];
+	const struct cnn_step *s = &c->steps[i];
+	const size_t h = p->out.height, w = p->out.width;
+	const size_t tiles = winograd_tiles(h, w);
+	size_t at, end;
+
+	clear_frame(c, i, r);
+	team_share(c->team, r->member, r->n * tiles, TILE_UNIT, &at, &end);
+	while (at < end) {
+		size_t image = r->image + at / tiles, first = at % tiles;
+		size_t n = tiles - first < end - at ? tiles - first : end - at;
+
+		winograd_forward(&s->winograd, h, w, cnn_in(c, i, image),
+			s->folded, cnn_out(c, i, image), first, first + n,
+			c->work[r->member]);
+		at += n;
+	}
+}
 
 static void convolve(struct cnn *c, size_t i, const struct range *r)
 {
@@ -192,7 +228,10 @@ static void run(struct cnn *c, size_t i, const struct range *r,
 {
 	switch (c->plan.steps[i].op) {
 	case CNN_CONV:
-		convolve(c, i, r);
+		if (c->steps[i].winograd.in)
+			convolve_winograd(c, i, r);
+		else
+			convolve(c, i, r);
 		break;
 	case CNN_NORM:
 		cnn_norm_forward(c, i, statistics, r->member);

@@ -4,6 +4,7 @@
 
 #include "math/conv.h"
 #include "math/pixels.h"
+#include "math/winograd.h"
 #include "nn/cnn.h"
 
 enum cnn_op {
@@ -40,6 +41,7 @@ void cnn_plan(struct cnn_plan *plan, const struct cnn_config *config);
 
 struct cnn_step {
 	struct conv conv, conv_back;
+	struct winograd winograd; /* instead of conv; else in = 0 */
 	struct packed dense, dense_back;
 	const real *weight, *bias; /* borrowed from the weights */
 	const real *mean, *var;	   /* of a norm, likewise */
@@ -59,13 +61,14 @@ struct cnn {
 	struct cnn_step steps[CNN_MAX_STEPS];
 	size_t batch, n; /* n: images of the last forward */
 	bool training;
-	size_t largest; /* reals of the largest output of one image */
-	real *framed;	/* training: [batch, frame of side]; else one */
-	real *turn[2];	/* one image's outputs in turn; training: [batch] of
-			 * gradients */
-	real *flat[2];	/* not training: [batch, widest] of flat outputs */
-	real **work;	/* [members] of kernels_outer_work */
-	double *sums;	/* training: [batch, 2, widest_norm] */
+	size_t largest;	     /* reals of the largest output of one image */
+	size_t largest_work; /* reals of Winograd's working memory */
+	real *framed;	     /* training: [batch, frame of side]; else one */
+	real *turn[2]; /* one image's outputs in turn; training: [batch] of
+			* gradients */
+	real *flat[2]; /* not training: [batch, widest] of flat outputs */
+	real **work;   /* [members], of outer products or of Winograd's */
+	double *sums;  /* training: [batch, 2, widest_norm] */
 	size_t widest, widest_norm; /* channels, of all outputs and of norms */
 };
 
@@ -74,10 +77,17 @@ real *cnn_out(const struct cnn *c, size_t i, size_t image);
 /* The same of what goes into it. */
 real *cnn_in(const struct cnn *c, size_t i, size_t image);
 
-/* Whether this step runs: norms are folded into the weights but in training. */
+/* Whether this step runs: but in training, norms are folded into the weights,
+ * and a convolution by Winograd does the ReLU after it. */
 static inline bool cnn_runs(const struct cnn *c, size_t i)
 {
-	return c->training || c->plan.steps[i].op != CNN_NORM;
+	const struct cnn_plan_step *p = &c->plan.steps[i];
+
+	if (c->training || !p->out.height)
+		return true;
+	if (p->op == CNN_RELU)
+		return !c->steps[i - 1 - (p[-1].op == CNN_NORM)].winograd.in;
+	return p->op != CNN_NORM;
 }
 
 /* Which of n values bin i of `bins` averages. */

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Usage: run.sh [SECTION...]: kernels, step, train, text, jieba, memory, serve,
-# sessions, durable, jobs, captions, captioner (all by default).
+# sessions, durable, jobs, captions, cnn, captioner (all by default).
 # Prints JSON lines. Rivals are run in the same call, turn about with ours, and
 # what counts is the ratio of medians: the machine's mood is then the same for
 # both. Settings, from the environment:
@@ -88,7 +88,7 @@ middle() {
 	echo "bench: no $UNROLLD_EXE: build it first, or use 'make bench'" >&2
 	exit 1
 }
-[ $# -gt 0 ] || set -- kernels step train text jieba memory serve sessions durable jobs captions captioner
+[ $# -gt 0 ] || set -- kernels step train text jieba memory serve sessions durable jobs captions cnn captioner
 for section in "$@"; do
 	[ -f "$here/$section.bash" ] || {
 		echo "bench: no section '$section', expected" \

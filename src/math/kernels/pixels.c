@@ -4,6 +4,7 @@
 #include "math/isa.h"
 #include "math/vector.h"
 
+#define UNROLL _Pragma("GCC unroll 4")
 #define CHAINS 4 /* of additions side by side, for their latency */
 
 static void add_lanes(double *sum, vr v, size_t n)
@@ -155,6 +156,74 @@ static void pool_back(const real *x, const real *g, size_t stride, size_t n,
 		}
 }
 
+/* B^T: (a - c, b + c, c - b, b - d). */
+VECTOR_INLINE void tile_in(const vr x[4], vr out[4])
+{
+	out[0] = x[0] - x[2];
+	out[1] = x[1] + x[2];
+	out[2] = x[2] - x[1];
+	out[3] = x[1] - x[3];
+}
+
+static void winograd_in(
+	const real *const x[16], size_t channels, real *v, size_t stride)
+{
+	for (size_t k = 0; k < channels; k += VR) {
+		vr rows[4][4];
+
+		UNROLL for (int r = 0; r < 4; r++)
+		{
+			vr in[4];
+
+			UNROLL for (int c = 0; c < 4; c++) in[c] =
+				vr_get(x[4 * r + c], k, channels);
+			tile_in(in, rows[r]);
+		}
+		UNROLL for (int c = 0; c < 4; c++)
+		{
+			const vr column[4] = { rows[0][c], rows[1][c],
+				rows[2][c], rows[3][c] };
+			vr out[4];
+
+			tile_in(column, out);
+			UNROLL for (int r = 0; r < 4; r++)
+				vr_put(v + (size_t)(4 * r + c) * stride, out[r],
+					k, channels);
+		}
+	}
+}
+
+static void winograd_out(const real *m, size_t stride, const real *bias,
+	size_t channels, real *const y[4])
+{
+	for (size_t k = 0; k < channels; k += VR) {
+		const vr b = vr_get(bias, k, channels);
+		vr rows[4][2];
+
+		UNROLL for (int r = 0; r < 4; r++)
+		{
+			vr in[4];
+
+			UNROLL for (int c = 0; c < 4; c++) in[c] = vr_get(
+				m + (size_t)(4 * r + c) * stride, k, channels);
+			rows[r][0] = in[0] + in[1] + in[2];
+			rows[r][1] = in[1] - in[2] - in[3];
+		}
+		UNROLL for (int c = 0; c < 2; c++)
+		{
+			vr low = rows[1][c] + rows[2][c];
+			vr high = rows[1][c] - rows[2][c];
+
+			low = vr_max((vr){ 0 }, rows[0][c] + low + b);
+			high = vr_max((vr){ 0 }, high - rows[3][c] + b);
+			if (y[c])
+				vr_put(y[c], low, k, channels);
+			if (y[2 + c])
+				vr_put(y[2 + c], high, k, channels);
+		}
+	}
+}
+
 const struct pixels ISA_SYMBOL(pixel_set) = {
 	.moments = moments,
 	.moments_back = moments_back,
@@ -164,4 +233,6 @@ const struct pixels ISA_SYMBOL(pixel_set) = {
 	.relu_back = relu_back,
 	.pool = pool,
 	.pool_back = pool_back,
+	.winograd_in = winograd_in,
+	.winograd_out = winograd_out,
 };
