@@ -65,46 +65,41 @@ static void clear_frame(struct cnn *c, size_t i, const struct range *r)
 			at % s.height + 1);
 }
 
-/* With the ReLU. */
-static void convolve_winograd(struct cnn *c, size_t i, const struct range *r)
+/* Units [first, end) of an image: pixels, or tiles with their ReLU. */
+static void convolve_part(struct cnn *c, size_t i, size_t image, size_t first,
+	size_t end, unsigned member)
 {
-	const struct cnn_plan_step *p = &c->plan.steps[i];
+	const struct cnn_shape out = c->plan.steps[i].out;
 	const struct cnn_step *s = &c->steps[i];
-	const size_t h = p->out.height, w = p->out.width;
-	const size_t tiles = winograd_tiles(h, w);
-	size_t at, end;
+	const real *x = cnn_in(c, i, image);
+	real *y = cnn_out(c, i, image);
 
-	clear_frame(c, i, r);
-	team_share(c->team, r->member, r->n * tiles, TILE_UNIT, &at, &end);
-	while (at < end) {
-		size_t image = r->image + at / tiles, first = at % tiles;
-		size_t n = tiles - first < end - at ? tiles - first : end - at;
-
-		winograd_forward(&s->winograd, h, w, cnn_in(c, i, image),
-			s->folded, cnn_out(c, i, image), first, first + n,
-			c->work[r->member]);
-		at += n;
-	}
+	if (s->winograd.in)
+		winograd_forward(&s->winograd, out.height, out.width, x,
+			s->folded, y, first, end, c->work[member]);
+	else
+		conv_forward(&s->conv, out.height, out.width, x,
+			s->folded ? s->folded : s->bias, y, first, end);
 }
 
 static void convolve(struct cnn *c, size_t i, const struct range *r)
 {
-	const struct cnn_plan_step *p = &c->plan.steps[i];
-	const struct cnn_step *s = &c->steps[i];
-	const size_t h = p->out.height, w = p->out.width;
-	const size_t pixels = conv_pixels(h, w);
-	size_t at, end;
+	const struct cnn_shape out = c->plan.steps[i].out;
+	const bool tiles = c->steps[i].winograd.in > 0;
+	const size_t units = tiles ? winograd_tiles(out.height, out.width)
+				   : conv_pixels(out.height, out.width);
+	size_t at, end, n;
 
-	team_share(c->team, r->member, r->n * pixels, PIXEL_UNIT, &at, &end);
-	while (at < end) {
-		size_t image = at / pixels, first = at % pixels;
-		size_t n =
-			pixels - first < end - at ? pixels - first : end - at;
+	if (tiles)
+		clear_frame(c, i, r);
+	team_share(c->team, r->member, r->n * units,
+		tiles ? TILE_UNIT : PIXEL_UNIT, &at, &end);
+	for (; at < end; at += n) {
+		const size_t first = at % units;
 
-		conv_forward(&s->conv, h, w, cnn_in(c, i, r->image + image),
-			s->folded ? s->folded : s->bias,
-			cnn_out(c, i, r->image + image), first, first + n);
-		at += n;
+		n = units - first < end - at ? units - first : end - at;
+		convolve_part(c, i, r->image + at / units, first, first + n,
+			r->member);
 	}
 }
 
@@ -228,10 +223,7 @@ static void run(struct cnn *c, size_t i, const struct range *r,
 {
 	switch (c->plan.steps[i].op) {
 	case CNN_CONV:
-		if (c->steps[i].winograd.in)
-			convolve_winograd(c, i, r);
-		else
-			convolve(c, i, r);
+		convolve(c, i, r);
 		break;
 	case CNN_NORM:
 		cnn_norm_forward(c, i, statistics, r->member);
