@@ -13,30 +13,24 @@
 #include "app/lifecycle.h"
 #include "app/backend.h"
 #include "app/cmd.h"
-#include "base/priority.h"
+#include "app/process.h"
 #include "math/gemm.h"
 
-#include <errno.h>
-#include <jansson.h>
 #include <malloc.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #define DRAIN_TICK_MS 10
-#define TURN_NS 400000 /* of the loop, where it has no real-time priority */
 /* timeout(1) and others signal the process and then its group: that is one
  * wish, not two. */
 #define REPEAT_MS 500
 /* For clients between two requests to hear that their connection ends. */
 #define LINGER_MS 1000
-#define OTHER_FILES 64
 #define CANCEL_MS 5000 /* for cancelled requests to end */
 
 enum phase { LOADING, SERVING, DRAINING, CANCELLING, CLOSING };
@@ -398,31 +392,6 @@ static void watch_signals(struct daemon *d)
 
 /* --- opening ---------------------------------------------------------- */
 
-static void prepare_process(void)
-{
-	struct rlimit files;
-
-	signal(SIGPIPE, SIG_IGN);
-	/* Of threads that allocate in bursts, each would keep an arena. */
-	mallopt(M_ARENA_MAX, 2);
-	json_object_seed(0);
-	if (!getrlimit(RLIMIT_NOFILE, &files) &&
-		files.rlim_cur < files.rlim_max) {
-		files.rlim_cur = files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
-}
-
-/* The uv pool is for jobs alone: those that train, and one that is looked
- * through. Before its first use, and before there are threads. */
-static void size_pool(const struct config *c)
-{
-	char n[16];
-
-	snprintf(n, sizeof(n), "%u", config_jobs_running(c) + 1);
-	setenv("UV_THREADPOOL_SIZE", n, 1);
-}
-
 static int check_exposure(const struct daemon *d, struct error *err)
 {
 	if (server_is_loopback(d->server) || api_asks_for_keys(d->api) ||
@@ -435,31 +404,13 @@ static int check_exposure(const struct daemon *d, struct error *err)
 		server_url(d->server));
 }
 
-/* A descriptor per connection, and some for files and the loop. */
-static void fit_to_descriptors(struct server_options *o)
-{
-	struct rlimit files;
-	rlim_t most;
-
-	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-		return;
-	most = files.rlim_cur > 2 * OTHER_FILES ? files.rlim_cur - OTHER_FILES
-						: files.rlim_cur / 2;
-	if (o->max_connections <= most)
-		return;
-	log_warn("fewer connections than asked for: descriptors are limited",
-		log_uint("http.max_connections", o->max_connections),
-		log_uint("most", most));
-	o->max_connections = (unsigned)most;
-}
-
 static int open_server(struct daemon *d, struct error *err)
 {
 	struct server_options o;
 	int inherited = sd_listen_fds(1);
 
 	config_server(d->config, &o);
-	fit_to_descriptors(&o);
+	process_fit_connections(&o);
 	if (inherited > 1)
 		return error_set(err, ERROR_INVALID,
 			"%d sockets were passed, expected one", inherited);
@@ -497,23 +448,6 @@ static int start(struct daemon *d, struct error *err)
 	return 0;
 }
 
-/* The loop works for moments only, but with all cores busy generating it would
- * wait for one, and every answer with it. Threads that it starts are as usual
- * again. */
-static void run_first(const struct config *c)
-{
-	const struct sched_param first = {
-		.sched_priority = sched_get_priority_min(SCHED_RR)
-	};
-
-	if (config_realtime(c) &&
-		sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &first))
-		log_info("no real-time priority for the loop: answers may wait "
-			 "for a core",
-			log_text("reason", strerror(errno)));
-	priority_short_turns(TURN_NS);
-}
-
 int lifecycle_run(
 	const struct config *c, const struct lifecycle_arguments *arguments)
 {
@@ -521,15 +455,14 @@ int lifecycle_run(
 	struct log_options log;
 	struct error err;
 
-	prepare_process();
-	size_pool(c);
+	process_prepare(c);
 	mask_signals(SIG_BLOCK);
 	config_log(c, &log);
 	if (log_open(&log, &err) < 0) {
 		complain(&err);
 		return CMD_FAILED;
 	}
-	run_first(c);
+	process_run_first(c);
 	uv_loop_init(&d.loop);
 	if (start(&d, &err) < 0) {
 		complain(&err);

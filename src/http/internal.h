@@ -2,6 +2,7 @@
 #ifndef HTTP_INTERNAL_H
 #define HTTP_INTERNAL_H
 
+#include "http/listener.h"
 #include "http/server.h"
 
 #include <microhttpd.h>
@@ -103,9 +104,7 @@ struct server {
 	struct MHD_Daemon *daemon;
 	int listen_fd;
 	int watch_fd; /* private epoll: clients that leave while we compute */
-	unsigned port;
-	bool loopback;
-	char url[160];
+	struct listener_address address;
 	char *unix_path;	  /* owned; to be removed at the end, or NULL */
 	char *tls_cert, *tls_key; /* owned */
 	uv_poll_t poll, watch;

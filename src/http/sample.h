@@ -247,6 +247,9 @@ void sample_begin(struct sample *s);
 /* routes_sample.c */
 void sample_pump(struct sample *s);
 void sample_cancel(struct sample *s);
+/* sample_end.c: SETTLED was read, and ENDED, which frees it. */
+void sample_settled(struct sample *s);
+void sample_end(struct sample *s);
 void sample_free(struct sample *s);
 void sample_refuse(struct sample *s, const struct error *err);
 /* Answered: the exchange goes its own way. */

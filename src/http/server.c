@@ -7,20 +7,14 @@
 #include "http/tls.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#define UNIX_PREFIX "unix:"
-#define UNIX_MODE 0660
 #define SWEEP_MS 200
 #define MAX_RUNS 64 /* of MHD before other handles get their turn */
 #define WATCH_BATCH 64
@@ -190,135 +184,6 @@ static void on_connection(void *ctx, struct MHD_Connection *mhd, void **slot,
 		connection_close(ctx, *slot);
 }
 
-static int bind_to(const struct addrinfo *ai, int *saved)
-{
-	const int on = 1;
-	int fd = socket(ai->ai_family,
-		ai->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd < 0) {
-		*saved = errno;
-		return -1;
-	}
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (ai->ai_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	if (!bind(fd, ai->ai_addr, ai->ai_addrlen) && !listen(fd, SOMAXCONN))
-		return fd;
-	*saved = errno;
-	close(fd);
-	return -1;
-}
-
-/* A socket that nobody listens on was left behind by a crash. */
-static bool is_stale(const struct sockaddr_un *sa)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool stale = fd >= 0 &&
-		     connect(fd, (const void *)sa, sizeof(*sa)) < 0 &&
-		     errno == ECONNREFUSED;
-
-	if (fd >= 0)
-		close(fd);
-	return stale;
-}
-
-static int listen_unix(const char *path, struct error *err)
-{
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	int fd;
-
-	if (!*path || strlen(path) >= sizeof(sa.sun_path))
-		return error_set_param(err, ERROR_INVALID, "http.address",
-			"http.address: a socket's path has %zu bytes, "
-			"expected 1 to %zu",
-			strlen(path), sizeof(sa.sun_path) - 1);
-	memcpy(sa.sun_path, path, strlen(path) + 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return error_set_errno(err, "socket");
-	if (is_stale(&sa))
-		unlink(path);
-	if (!bind(fd, (void *)&sa, sizeof(sa)) && !chmod(path, UNIX_MODE) &&
-		!listen(fd, SOMAXCONN))
-		return fd;
-	if (errno == EADDRINUSE)
-		error_set(err, ERROR_CONFLICT,
-			"cannot listen on %s: another process does", path);
-	else
-		error_set_errno(err, "cannot listen on %s", path);
-	close(fd);
-	return -1;
-}
-
-static int listen_on(const struct server_options *o, struct error *err)
-{
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
-		.ai_flags = AI_PASSIVE | AI_NUMERICSERV };
-	struct addrinfo *found;
-	char port[8];
-	int fd = -1, saved = 0, failed;
-
-	if (!strncmp(o->address, UNIX_PREFIX, strlen(UNIX_PREFIX)))
-		return listen_unix(o->address + strlen(UNIX_PREFIX), err);
-	snprintf(port, sizeof(port), "%u", o->port);
-	failed = getaddrinfo(o->address, port, &hints, &found);
-	if (failed)
-		return error_set_param(err, ERROR_INVALID, "http.address",
-			"http.address '%s': %s", o->address,
-			gai_strerror(failed));
-	for (const struct addrinfo *ai = found; ai && fd < 0; ai = ai->ai_next)
-		fd = bind_to(ai, &saved);
-	freeaddrinfo(found);
-	if (fd >= 0)
-		return fd;
-	return error_set(err, saved == EADDRINUSE ? ERROR_CONFLICT : ERROR_IO,
-		"cannot listen on %s port %u: %s", o->address, o->port,
-		strerror(saved));
-}
-
-static int learn_address(struct server *s, struct error *err)
-{
-	union {
-		struct sockaddr sa;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-		struct sockaddr_un un;
-	} bound = { 0 };
-	const char *scheme = s->tls_cert ? "https" : "http";
-	socklen_t len = sizeof(bound);
-	char text[INET6_ADDRSTRLEN];
-	bool any;
-
-	if (getsockname(s->listen_fd, &bound.sa, &len) < 0)
-		return error_set_errno(err, "the listening socket");
-	if (bound.sa.sa_family == AF_UNIX) {
-		s->loopback = true; /* the file's mode says who may come */
-		snprintf(s->url, sizeof(s->url), UNIX_PREFIX "%s",
-			bound.un.sun_path);
-		return 0;
-	}
-	if (bound.sa.sa_family == AF_INET6) {
-		s->port = ntohs(bound.v6.sin6_port);
-		s->loopback = IN6_IS_ADDR_LOOPBACK(&bound.v6.sin6_addr);
-		any = IN6_IS_ADDR_UNSPECIFIED(&bound.v6.sin6_addr);
-		inet_ntop(AF_INET6, &bound.v6.sin6_addr, text, sizeof(text));
-		snprintf(s->url, sizeof(s->url), "%s://[%s]:%u", scheme,
-			any ? "::1" : text, s->port);
-		return 0;
-	}
-	if (bound.sa.sa_family != AF_INET)
-		return error_set(err, ERROR_UNSUPPORTED,
-			"the listening socket is neither IPv4, IPv6 nor Unix");
-	s->port = ntohs(bound.v4.sin_port);
-	s->loopback = ntohl(bound.v4.sin_addr.s_addr) >> 24 == 127;
-	any = bound.v4.sin_addr.s_addr == INADDR_ANY;
-	inet_ntop(AF_INET, &bound.v4.sin_addr, text, sizeof(text));
-	snprintf(s->url, sizeof(s->url), "%s://%s:%u", scheme,
-		any ? "127.0.0.1" : text, s->port);
-	return 0;
-}
-
 static int start_mhd(struct server *s, struct error *err)
 {
 	const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
@@ -388,15 +253,15 @@ static int watch_loop(struct server *s, struct error *err)
 static int copy_names(struct server *s, struct error *err)
 {
 	const struct server_options *o = &s->o;
-	bool unix_path = o->listen_fd < 0 &&
-			 !strncmp(o->address, UNIX_PREFIX, strlen(UNIX_PREFIX));
+	const char *unix_path =
+		o->listen_fd < 0 ? listener_unix_path(o->address) : NULL;
 
 	if (!o->tls_cert != !o->tls_key)
 		return error_set_param(err, ERROR_INVALID, "http.tls_cert",
 			"http.tls_cert and http.tls_key belong together, but "
 			"only one is given");
 	if (unix_path)
-		s->unix_path = strdup(o->address + strlen(UNIX_PREFIX));
+		s->unix_path = strdup(unix_path);
 	if (o->tls_cert) {
 		s->tls_cert = strdup(o->tls_cert);
 		s->tls_key = strdup(o->tls_key);
@@ -433,14 +298,18 @@ int server_open(struct server **out, uv_loop_t *loop,
 	s->ctx = ctx;
 	s->run_id = (uint32_t)(uv_hrtime() ^ (uint64_t)getpid() << 20);
 	s->watch_fd = epoll_create1(EPOLL_CLOEXEC);
-	s->listen_fd = o->listen_fd >= 0 ? o->listen_fd : listen_on(o, err);
+	s->listen_fd = o->listen_fd >= 0
+			       ? o->listen_fd
+			       : listener_open(o->address, o->port, err);
 	if (s->listen_fd < 0 || copy_names(s, err) < 0)
 		goto fail;
 	if (s->watch_fd < 0) {
 		error_set_errno(err, "epoll_create1");
 		goto fail;
 	}
-	if (learn_address(s, err) < 0 || start_mhd(s, err) < 0)
+	if (listener_learn(
+		    s->listen_fd, s->tls_cert != NULL, &s->address, err) < 0 ||
+		start_mhd(s, err) < 0)
 		goto fail;
 	if (watch_loop(s, err) < 0) {
 		server_close(s, NULL, NULL);
@@ -464,17 +333,17 @@ int server_reload_tls(struct server *s, struct error *err)
 
 unsigned server_port(const struct server *s)
 {
-	return s->port;
+	return s->address.port;
 }
 
 const char *server_url(const struct server *s)
 {
-	return s->url;
+	return s->address.url;
 }
 
 bool server_is_loopback(const struct server *s)
 {
-	return s->loopback;
+	return s->address.loopback;
 }
 
 unsigned server_connections(const struct server *s)
