@@ -267,6 +267,7 @@ static const char *const limits[] = {
 	"engine.queue",
 	"engine.queue_per_client",
 	"captions.queue",
+	"captions.queue_per_client",
 	"http.max_connections",
 	"http.max_connections_per_address",
 	"http.max_header",
@@ -412,6 +413,7 @@ void config_captions(const struct config *c, struct caption_queue_options *o)
 	*o = (struct caption_queue_options){
 		.threads = caption_threads(c),
 		.max = c->values->captions_queue,
+		.max_per_client = c->values->captions_queue_per_client,
 		.nice = (int)c->values->captions_nice,
 	};
 }

@@ -284,6 +284,13 @@ const struct option config_rows[] = {
 		.min = "1",
 		.max = "100000",
 		.help = "Images that may wait at once; others get a 429" },
+	{ .name = "captions.queue_per_client",
+		.type = OPTION_UINT,
+		AT(captions_queue_per_client),
+		.value = "128",
+		.max = "100000",
+		.help = "The same for each client, as "
+			"engine.queue_per_client; 0 is no limit" },
 	{ .name = "models.weights",
 		.type = OPTION_LIST,
 		AT(model_weights),

@@ -18,6 +18,7 @@ struct config_values {
 	bool create_keys_file, allow_anonymous, realtime;
 	char *models_dir, *models_default, *captions_model;
 	uint64_t captions_threads, captions_nice, captions_queue;
+	uint64_t captions_queue_per_client;
 	int store, durability, weights;
 	char *sessions_path;
 	uint64_t sessions_max, sessions_max_bytes, sessions_max_per_owner;

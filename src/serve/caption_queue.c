@@ -28,7 +28,8 @@ struct caption_queue {
 	pthread_cond_t wake;
 	struct list waiting, ready;
 	const struct registry_entry **running; /* [slots], NULL: none */
-	size_t busy, max;
+	size_t busy, max, max_per_client;
+	uint64_t turn; /* of what was taken last */
 	int nice;
 	struct pace pace; /* crowded NULL: none */
 	bool closing;
@@ -59,12 +60,19 @@ static void list_init(struct list *l)
 	*l = (struct list){ .tail = &l->head };
 }
 
+static void insert(
+	struct list *l, struct caption_request *r, struct caption_request **at)
+{
+	r->next = *at;
+	*at = r;
+	if (!r->next)
+		l->tail = &r->next;
+	l->n++;
+}
+
 static void push(struct list *l, struct caption_request *r)
 {
-	r->next = NULL;
-	*l->tail = r;
-	l->tail = &r->next;
-	l->n++;
+	insert(l, r, l->tail);
 }
 
 static struct caption_request *take(struct list *l, struct caption_request **at)
@@ -190,10 +198,12 @@ static bool work_once(struct caption_queue *q, unsigned thread)
 	struct caption_request *batch[CAPTION_BATCH], *r = NULL;
 	size_t n = 0;
 
-	if (q->waiting.n && q->ready.n < CAPTION_BATCH)
+	if (q->waiting.n && q->ready.n < CAPTION_BATCH) {
 		r = take(&q->waiting, &q->waiting.head);
-	else
+		q->turn = r->turn;
+	} else {
 		n = take_batch(q, thread, batch);
+	}
 	if (!r && !n)
 		return false;
 	pthread_mutex_unlock(&q->lock);
@@ -249,6 +259,7 @@ int caption_queue_open(struct caption_queue **out,
 	list_init(&q->waiting);
 	list_init(&q->ready);
 	q->max = o->max;
+	q->max_per_client = o->max_per_client;
 	q->nice = o->nice;
 	q->pace = (struct pace){ .crowded = o->nice ? o->crowded : NULL,
 		.arg = o->crowded_arg,
@@ -284,24 +295,49 @@ void caption_queue_close(struct caption_queue *q)
 	free(q);
 }
 
+/* Under the lock: into the first turn in which its client has no other. Returns
+ * false where it has too many. */
+static bool line_up(struct caption_queue *q, struct caption_request *r)
+{
+	struct caption_request **at = &q->waiting.head;
+	size_t of_client = 0;
+
+	r->turn = q->turn + 1;
+	for (const struct caption_request *x = *at; x; x = x->next)
+		if (x->client == r->client) {
+			of_client++;
+			r->turn = x->turn + 1;
+		}
+	if (q->max_per_client && of_client >= q->max_per_client)
+		return false;
+	while (*at && (*at)->turn <= r->turn)
+		at = &(*at)->next;
+	insert(&q->waiting, r, at);
+	return true;
+}
+
 int caption_queue_post(
 	struct caption_queue *q, struct caption_request *r, struct error *err)
 {
-	bool full;
+	bool full, lined_up = false;
 
 	r->since = now();
 	pthread_mutex_lock(&q->lock);
 	full = q->busy == q->max;
-	if (!full) {
+	if (!full && (lined_up = line_up(q, r))) {
 		q->busy++;
-		push(&q->waiting, r);
 		pthread_cond_signal(&q->wake);
 	}
 	pthread_mutex_unlock(&q->lock);
-	if (!full)
+	if (lined_up)
 		return 0;
-	return error_set_param(err, ERROR_OVERLOADED, "captions.queue",
-		"%zu images wait to be described already", q->max);
+	if (full)
+		return error_set_param(err, ERROR_OVERLOADED, "captions.queue",
+			"%zu images wait to be described already", q->max);
+	return error_set_param(err, ERROR_OVERLOADED,
+		"captions.queue_per_client",
+		"%zu images of this client wait to be described already",
+		q->max_per_client);
 }
 
 void caption_queue_drop(struct caption_queue *q)

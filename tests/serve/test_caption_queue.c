@@ -10,6 +10,7 @@
 #define PATH "build/test_caption_queue.safetensors"
 #define IMAGES "tests/golden/images/"
 #define MANY 40
+#define MAX_PER_CLIENT MANY
 #define MAX_BYTES (1u << 20)
 
 static const char *const words[] = { "a red square", "two blue circles" };
@@ -28,6 +29,7 @@ struct waiter {
 	struct caption_request request; /* first */
 	struct caption_text texts[2];
 	sem_t done, go; /* `go` only where it blocks */
+	unsigned place; /* in the order of ends, of ended_as */
 };
 
 static void fill(real *data, size_t n, uint32_t use)
@@ -84,6 +86,7 @@ static void open_world(
 		.captioner_threads = 2 };
 	const struct caption_queue_options q = { .threads = threads,
 		.max = max,
+		.max_per_client = MAX_PER_CLIENT,
 		.nice = crowded ? 1 : 0,
 		.crowded = always,
 		.crowded_arg = crowded };
@@ -245,6 +248,86 @@ static void a_full_queue_refuses_and_is_dropped(void **unused)
 	finish(&late);
 }
 
+static atomic_uint ended_before;
+
+static void ended_as(struct caption_request *r)
+{
+	struct waiter *x = (struct waiter *)r;
+
+	x->place = atomic_fetch_add(&ended_before, 1);
+	sem_post(&x->done);
+}
+
+/* The only thread is held up until all wait. */
+static void clients_take_turns(void **unused)
+{
+	enum { OF_FIRST = 20, N = OF_FIRST + 2 };
+	static struct waiter first, waiting[N];
+	struct world w;
+
+	open_world(&w, 1, N + 2, NULL);
+	prepare(&first, &w, 0);
+	first.request.ended = ended_and_blocks;
+	post(&first, &w);
+	sem_wait(&first.done);
+	for (size_t i = 0; i < N; i++) {
+		prepare(&waiting[i], &w, i);
+		waiting[i].request.client = i < OF_FIRST ? 1 : 2;
+		waiting[i].request.ended = ended_as;
+		post(&waiting[i], &w);
+	}
+	sem_post(&first.go);
+	for (size_t i = 0; i < N; i++)
+		sem_wait(&waiting[i].done);
+	/* The second client's two are read in the first two turns, and are in
+	 * the first batch; the first client's stay in order. */
+	for (size_t i = 0; i < 2; i++)
+		assert_true(waiting[OF_FIRST + i].place <
+			    waiting[OF_FIRST - 1].place);
+	for (size_t i = 1; i < OF_FIRST; i++)
+		assert_true(waiting[i - 1].place < waiting[i].place);
+	for (size_t i = 0; i < N; i++)
+		finish(&waiting[i]);
+	close_world(&w);
+	finish(&first);
+}
+
+static void a_client_has_its_share_of_the_queue(void **unused)
+{
+	static struct waiter first, waiting[MAX_PER_CLIENT], more, other;
+	struct world w;
+	struct error err;
+
+	open_world(&w, 1, MANY + 2, NULL);
+	prepare(&first, &w, 0);
+	first.request.ended = ended_and_blocks;
+	post(&first, &w);
+	sem_wait(&first.done);
+	for (size_t i = 0; i < MAX_PER_CLIENT; i++) {
+		prepare(&waiting[i], &w, i);
+		waiting[i].request.client = 1;
+		post(&waiting[i], &w);
+	}
+	prepare(&more, &w, 0);
+	more.request.client = 1;
+	assert_int_equal(caption_queue_post(w.queue, &more.request, &err), -1);
+	assert_int_equal(err.code, ERROR_OVERLOADED);
+	assert_string_equal(err.param, "captions.queue_per_client");
+	prepare(&other, &w, 0);
+	other.request.client = 2;
+	post(&other, &w);
+	sem_post(&first.go);
+	sem_wait(&other.done);
+	for (size_t i = 0; i < MAX_PER_CLIENT; i++) {
+		sem_wait(&waiting[i].done);
+		finish(&waiting[i]);
+	}
+	close_world(&w);
+	finish(&first);
+	finish(&more);
+	finish(&other);
+}
+
 static void what_waits_is_dropped(void **unused)
 {
 	static struct waiter first, waiting[3];
@@ -278,6 +361,8 @@ int main(void)
 		cmocka_unit_test(so_it_does_where_threads_make_way),
 		cmocka_unit_test(what_is_no_image_ends_with_its_error),
 		cmocka_unit_test(a_full_queue_refuses_and_is_dropped),
+		cmocka_unit_test(clients_take_turns),
+		cmocka_unit_test(a_client_has_its_share_of_the_queue),
 		cmocka_unit_test(what_waits_is_dropped),
 	};
 
