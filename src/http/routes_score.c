@@ -86,7 +86,8 @@ struct score_run {
 	size_t n, submitted, running;
 	struct error err; /* of a worker */
 	char id[40];
-	bool listed;
+	/* The loop's: a worker has the members; and all is to stop. */
+	bool listed, at_worker, stopped;
 };
 
 static void run_free(struct score_run *r)
@@ -307,6 +308,8 @@ static void close_batch(struct score_run *r)
 		error_set(&c->err, ERROR_CANCELLED, "the client left");
 	if (c->err.code || call_again(c, work_again) < 0)
 		finish(r);
+	else
+		r->at_worker = true;
 }
 
 static void cancel(struct score_run *r)
@@ -390,9 +393,13 @@ static void read_events(struct api_reader *reader, struct generate_request *q)
 	}
 }
 
+/* Else it is seen when the batch is back. */
 static void on_left(struct call *c)
 {
-	cancel(c->data);
+	struct score_run *r = c->data;
+
+	if (!r->at_worker)
+		cancel(r);
 }
 
 static void enlist(struct score_run *r)
@@ -412,15 +419,24 @@ static void enlist(struct score_run *r)
 	a->scores = r;
 }
 
+static void set_stopped(struct error *err)
+{
+	error_set(err, ERROR_UNAVAILABLE,
+		"the server stopped before all was scored");
+}
+
 /* A batch is open; or what there is of it, and an error. */
 static void opened(struct call *c)
 {
 	struct score_run *r = c->data;
 
 	enlist(r);
+	r->at_worker = false;
 	if (r->err.code)
 		c->err = r->err;
-	if (r->err.code || !r->n) {
+	else if (r->stopped)
+		set_stopped(&c->err);
+	if (c->err.code || !r->n) {
 		finish(r);
 		return;
 	}
@@ -436,10 +452,12 @@ void score_cancel_all(struct api *a)
 {
 	struct error err;
 
-	error_set(&err, ERROR_UNAVAILABLE,
-		"the server stopped before all was scored");
-	for (struct score_run *r = a->scores; r; r = r->next)
-		fail(r, &err);
+	set_stopped(&err);
+	for (struct score_run *r = a->scores; r; r = r->next) {
+		r->stopped = true;
+		if (!r->at_worker)
+			fail(r, &err);
+	}
 }
 
 static void begin(struct call *c, struct score_run *r)

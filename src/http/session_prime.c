@@ -19,7 +19,7 @@ struct prime {
 	struct generate_request *request;
 	struct session_info info;   /* as it will be stored */
 	struct session_state state; /* of the size that will be */
-	bool submitted, described;
+	bool described;
 };
 
 static void prime_free(struct prime *p)
@@ -112,8 +112,7 @@ static void on_left(struct call *c)
 {
 	struct prime *p = c->data;
 
-	if (p->submitted)
-		generate_cancel(p->request, 0);
+	generate_cancel(p->request, 0);
 }
 
 static void submit(struct call *c)
@@ -123,12 +122,11 @@ static void submit(struct call *c)
 
 	if (!c->x || call_meter(c) < 0 ||
 		engine_submit(a->backend.engine, p->request, &c->err) < 0) {
-		c->left = NULL;
 		prime_free(p);
 		call_finish(c);
 		return;
 	}
-	p->submitted = true;
+	c->left = on_left;
 	p->next = a->primes;
 	if (p->next)
 		p->next->prev = p;
@@ -182,7 +180,6 @@ void session_prime(struct call *c, const struct session_options *o,
 	if (session_create(c->api->backend.sessions, o, &s, &c->err) == 0) {
 		if (open_request(p, s, o, prompt, &c->err) == 0) {
 			c->data = p;
-			c->left = on_left;
 			c->then = submit;
 			return;
 		}

@@ -59,7 +59,7 @@ stop() {
 teardown() {
 	[ -z "${pid:-}" ] || stop KILL
 	# Shown by bats when the test failed.
-	! grep -E 'ERROR: (Address|Leak|Thread)Sanitizer|runtime error' \
+	! grep -E "(ERROR|WARNING): (Address|Leak|Thread)Sanitizer|runtime error" \
 		"$BATS_TEST_TMPDIR/err" || cat "$BATS_TEST_TMPDIR/err"
 }
 

@@ -8,14 +8,14 @@ setup_file() {
 }
 
 @test "whatever is sent, the daemon lives, and says so" {
-	local seconds=${GARBAGE_SECONDS:-5}
+	local seconds=${GARBAGE_SECONDS:-5} seed=${GARBAGE_SEED:-$RANDOM}
 	DAEMON_SECONDS=$((seconds + 60)) start --log.level error
 	run -0 python3 "$BATS_TEST_DIRNAME/garbage.py" "${url##*:}" "$seconds" \
-		"${GARBAGE_SEED:-$RANDOM}"
-	echo "$output"
+		"$seed"
+	echo "seed $seed: $output"
 	post /sample '{"length": 5}'
 	expect "$status" 200
 	stop
-	expect "$ended" 0
 	! grep -E 'Sanitizer|runtime error' "$BATS_TEST_TMPDIR/err"
+	expect "$ended" 0
 }

@@ -97,6 +97,45 @@ rounded() {
 	wait_metric unrolld_generations_active 0
 }
 
+# Also while a worker has its batch between two turns of the engine.
+@test "clients may leave at any moment" {
+	local i at=()
+
+	start --log.level error
+	jq -cn '{text: [range(400) | "The quick brown fox"], logprobs: 20}' >"$BATS_TEST_TMPDIR/big"
+	for i in {1..60}; do
+		curl -sS -o /dev/null --max-time "0.0$((i % 6))$((i % 9 + 1))" \
+			-H 'Content-Type: application/json' \
+			-d "@$BATS_TEST_TMPDIR/big" "$url/v1/score" 2>/dev/null &
+		at+=($!)
+		[ $((i % 3)) != 0 ] || wait "${at[@]}" || true
+	done
+	wait "${at[@]}" || true
+	wait_metric unrolld_generations_active 0
+	post /v1/score '{"text": "The quick"}'
+	expect "$status" 200
+}
+
+@test "a stop between two batches ends it" {
+	local i
+
+	start --http.drain_timeout 0s
+	jq -cn '{text: [range(2000) | "The quick brown fox"], logprobs: 20}' >"$BATS_TEST_TMPDIR/big"
+	for i in {1..6}; do
+		curl -sS -o "$BATS_TEST_TMPDIR/answer.$i" --max-time 30 \
+			-H 'Content-Type: application/json' \
+			-d "@$BATS_TEST_TMPDIR/big" "$url/v1/score" &
+	done
+	sleep 0.5
+	stop
+	expect "$ended" 0
+	wait
+	for i in {1..6}; do
+		jq -e '.error.code == "unavailable" or .results' \
+			"$BATS_TEST_TMPDIR/answer.$i"
+	done
+}
+
 @test "a small queue makes it wait, not fail" {
 	start --engine.slots 3 --engine.queue 5
 	post /v1/score "$(jq -cn '{text: [range(200) | "The quick brown fox"]}')"
