@@ -306,6 +306,23 @@ doctor() {
 	done
 }
 
+@test "threads that make way for text give the same captions" {
+	start
+	form "image=@$images/tall.jpg" n=2
+	expected=$(field .choices)
+	start_stream
+	for i in {1..8}; do
+		curl -sS --max-time 30 -F "image=@$images/tall.jpg" -F n=2 \
+			"$url/v1/captions" >"$dir/$i.json" &
+		waits+=($!)
+	done
+	wait "${waits[@]}"
+	end_stream
+	for file in "$dir"/*.json; do
+		expect "$(jq -r .choices "$file")" "$expected"
+	done
+}
+
 @test "what does not fit into the queue is a 429" {
 	start --captions.queue 1 --captions.threads 1
 	for i in {1..12}; do

@@ -79,6 +79,24 @@ post() {
 	request POST "$1" -H 'Content-Type: application/json' --data-binary "$2"
 }
 
+# start_stream: text that is generated, until end_stream says that it still was.
+start_stream() {
+	curl -sSN --max-time 100 -H 'Content-Type: application/json' \
+		-d '{"model": "tiny", "length": 1000000, "stream": true}' \
+		"$url/sample" >"$BATS_TEST_TMPDIR/endless" &
+	streamer=$!
+	until [ -s "$BATS_TEST_TMPDIR/endless" ]; do
+		kill -0 "$streamer"
+		sleep 0.01
+	done
+}
+
+end_stream() {
+	kill -0 "$streamer"
+	kill "$streamer"
+	wait "$streamer" || true
+}
+
 # field FILTER: of the last answer.
 field() {
 	jq -r "$1" <<<"$body"

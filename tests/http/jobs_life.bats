@@ -40,6 +40,23 @@ setup() {
 	expect "$(weights)" "$whole"
 }
 
+@test "a job ends with the same weights whether or not it makes way for text" {
+	local h='{"max_steps": 8, "batch_size": 4, "seq_length": 16}'
+
+	start
+	upload "$text"
+	create '{}' "$h"
+	wait_status succeeded
+	whole=$(weights)
+	stop
+	UNROLLD_JOBS_NICE=12 start
+	start_stream
+	create '{}' "$h"
+	wait_status succeeded
+	end_stream
+	expect "$(weights)" "$whole"
+}
+
 @test "a job ends with the same weights whether or not the daemon was killed" {
 	start
 	upload "$text"
