@@ -232,6 +232,8 @@ int call_meter(struct call *c)
 {
 	struct api *a = c->api;
 
+	if (c->metered)
+		return 0;
 	c->retry_after = api_check_generation(a, c->client, &c->err);
 	if (c->retry_after)
 		return -1;

@@ -78,7 +78,7 @@ void call_start_once(struct api *a, struct exchange *x,
  * the work counts in prompt_tokens and tokens is charged at its end. */
 void call_start_metered(struct api *a, struct exchange *x,
 	const struct route_params *params, void (*work)(struct call *c));
-/* The same for what shows later to do so: -1 with c->err. Loop thread. */
+/* The same for what shows later to do so, once: -1 with c->err. Loop thread. */
 int call_meter(struct call *c);
 /* Once more to a worker, from `then`: c->work, and then `then` again. An error
  * goes to c->err. Loop thread. */

@@ -136,3 +136,18 @@ setup_file() {
 	post /sample '{"length": 3}'
 	expect "$status" 200
 }
+
+@test "a caption that begins a session counts once" {
+	local images=$BATS_TEST_DIRNAME/../golden/images models=$BATS_TEST_TMPDIR/models
+
+	mkdir "$models"
+	cp "$BATS_FILE_TMPDIR/models/tiny.safetensors" "$models"
+	cp "$BATS_TEST_DIRNAME/../../conf/models/scenes.safetensors" "$models"
+	start --models.dir "$models" --limits.generations 1
+	for i in 1 2 3; do
+		request POST /v1/captions -F "image=@$images/tall.jpg" \
+			-F "session=s$i" -F session_model=tiny -F 'session_prompt=fox {caption}'
+		expect "$status" 200
+		expect "$(field .session.id)" "s$i"
+	done
+}
