@@ -21,7 +21,8 @@ struct pace {
  * pace_end: while it is crowded, for burst_us of processor time, then it rests
  * for rest_us. Not nested. Where the kernel gives no timer, it works on as
  * ever. The work must do without system calls that a signal interrupts for
- * good, and hold no lock that those in a hurry need. */
+ * good, and hold no lock that those in a hurry need (malloc's is one: work that
+ * seldom allocates holds it too shortly to matter). */
 void pace_begin(const struct pace *p);
 void pace_end(void);
 

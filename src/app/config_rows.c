@@ -289,8 +289,8 @@ const struct option config_rows[] = {
 		AT(captions_queue_per_client),
 		.value = "128",
 		.max = "100000",
-		.help = "The same for each client, as "
-			"engine.queue_per_client; 0 is no limit" },
+		.help = "Those of one client that nobody looks at yet; 0 is "
+			"no limit" },
 	{ .name = "models.weights",
 		.type = OPTION_LIST,
 		AT(model_weights),

@@ -18,7 +18,10 @@ static _Thread_local struct {
 	const struct pace *pace; /* NULL: not paced */
 	timer_t timer;
 	int64_t burst; /* processor time of the thread when it began */
-	int64_t ended; /* when it was last paced; 0: never */
+	int64_t piece; /* the same of this piece of work */
+	/* When a piece of less than a burst ended, which its next one goes on
+	 * with; 0: none. */
+	int64_t ended;
 } own;
 
 static pthread_once_t installed = PTHREAD_ONCE_INIT;
@@ -102,10 +105,10 @@ void pace_begin(const struct pace *p)
 	if (timer_create(CLOCK_MONOTONIC, &event, &own.timer) < 0)
 		return;
 	own.pace = p;
-	/* Work in small pieces is not to begin anew with each. */
+	own.piece = used_ns();
 	if (!own.ended ||
 		clock_ns(CLOCK_MONOTONIC) - own.ended >= p->rest_us * 1000)
-		own.burst = used_ns();
+		own.burst = own.piece;
 	sigemptyset(&set);
 	sigaddset(&set, SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
@@ -116,7 +119,10 @@ void pace_end(void)
 {
 	if (!own.pace)
 		return;
-	own.ended = clock_ns(CLOCK_MONOTONIC);
+	/* Long pieces begin anew: members of a team then rest in step. */
+	own.ended = used_ns() - own.piece < own.pace->burst_us * 1000
+			    ? clock_ns(CLOCK_MONOTONIC)
+			    : 0;
 	own.pace = NULL;
 	timer_delete(own.timer);
 }

@@ -9,7 +9,6 @@
 #include "http/api_internal.h"
 #include "http/base64.h"
 #include "http/call.h"
-#include "http/client.h"
 #include "http/form.h"
 #include "http/session_prime.h"
 #include "serve/caption_queue.h"
@@ -310,8 +309,6 @@ static void submit(struct call *c)
 
 	if (!c->err.code && !c->x)
 		error_set(&c->err, ERROR_CANCELLED, "the client left");
-	else if (!c->err.code)
-		r->request.client = client_of(c->x);
 	if (c->err.code || call_meter(c) < 0 ||
 		caption_queue_post(
 			c->api->backend.captions, &r->request, &c->err) < 0)
@@ -332,6 +329,7 @@ static void work(struct call *c)
 	r->call = c;
 	r->arrival.arrived = arrived;
 	r->request.ended = ended;
+	r->request.client = c->client;
 	r->body = (struct caption_body){
 		.n = 1, .beam = 3, .temperature = 1, .max_length = 50
 	};

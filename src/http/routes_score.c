@@ -228,7 +228,7 @@ static void opened(struct call *c)
 	r->at_worker = false;
 	if (r->err.code)
 		c->err = r->err;
-	else if (r->stopped)
+	else if (r->stopped && r->n)
 		set_stopped(&c->err);
 	if (c->err.code || !r->n) {
 		finish(r);

@@ -6,7 +6,6 @@
 #include "http/stream.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static enum generate_finish outcome(const struct sample *s)

@@ -19,7 +19,7 @@ struct score_member {
 	struct api_reader reader;
 	struct score_run *run;
 	struct generate_request *request;
-	bool submitted, ended, late;
+	bool submitted, late;
 };
 
 struct score_run {

@@ -9,7 +9,6 @@
 
 /* Pixels that a member takes at least: whole tiles on any instruction set. */
 #define PIXEL_UNIT 48
-#define TILE_UNIT 12 /* likewise of Winograd's tiles */
 
 /* Outputs of their own before step i: which of two buffers it has. */
 static size_t turn_of(const struct cnn *c, size_t i)
@@ -92,8 +91,9 @@ static void convolve(struct cnn *c, size_t i, const struct range *r)
 
 	if (tiles)
 		clear_frame(c, i, r);
-	team_share(c->team, r->member, r->n * units,
-		tiles ? TILE_UNIT : PIXEL_UNIT, &at, &end);
+	/* Of an image's last layers there are few tiles. */
+	team_share(c->team, r->member, r->n * units, tiles ? 1 : PIXEL_UNIT,
+		&at, &end);
 	for (; at < end; at += n) {
 		const size_t first = at % units;
 

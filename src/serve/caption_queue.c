@@ -223,7 +223,8 @@ static void *work(void *arg)
 
 	free(s);
 	pthread_setname_np(pthread_self(), "captions");
-	priority_lower(q->nice);
+	if (q->nice)
+		priority_lower(q->nice);
 	pthread_mutex_lock(&q->lock);
 	while (!q->closing)
 		if (!work_once(q, thread))

@@ -322,7 +322,8 @@ void engine_close(struct engine *e)
 
 bool engine_busy(const struct engine *e)
 {
-	return atomic_load_explicit(&e->slots_active, memory_order_relaxed) > 0;
+	return atomic_load_explicit(&e->slots_active, memory_order_relaxed) >
+	       atomic_load_explicit(&e->slots_paused, memory_order_relaxed);
 }
 
 void engine_stats(const struct engine *e, struct engine_stats *s)

@@ -14,7 +14,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #define RUNS 5
@@ -49,6 +48,8 @@ static real *read_floats(
 	}
 	*rows = safetensors_count(e) / row;
 	out = kernels_alloc(safetensors_count(e));
+	if (!out)
+		error_set_memory(&err, name, safetensors_count(e));
 	if (!out || safetensors_floats(e, out, &err) < 0)
 		die(&err);
 	return out;
@@ -128,6 +129,8 @@ int main(int argc, char **argv)
 		&images, "images", config.side * config.side * 3, &r.n);
 	want = read_floats(&images, "v", width, &rows);
 	r.v = kernels_alloc(r.n * width);
+	error_set(&err, ERROR_CORRUPT, "%zu images, but %zu rows of v", r.n,
+		rows);
 	if (rows != r.n || !r.v ||
 		cnn_open(&r.cnn, &w, r.n, false, team, &err) < 0)
 		die(&err);

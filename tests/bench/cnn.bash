@@ -9,6 +9,7 @@ weights=$work/vgg16.safetensors
 images=$work/images.safetensors
 "$python" "$here/cnn_peer.py" make "$weights" "$images" 8
 cores=$(nproc)
+[ "$cores" -le 64 ] || cores=64
 for threads in $(printf '%s\n' 1 "$cores" | sort -nu); do
 	for ((i = 0; i < rounds; i++)); do
 		"$programs/bench_cnn" vgg16 "$weights" "$images" "$threads" \

@@ -323,8 +323,9 @@ doctor() {
 	done
 }
 
-@test "what does not fit into the queue is a 429" {
-	start --captions.queue 1 --captions.threads 1
+# full OPTION: with it one image may wait.
+full() {
+	start "$1" 1 --captions.threads 1
 	for i in {1..12}; do
 		curl -sS --max-time 30 -o /dev/null -w '%{http_code}\n' \
 			-F "image=@$images/colour.png" -F beam=64 -F n=64 \
@@ -334,8 +335,17 @@ doctor() {
 	wait "${waits[@]}"
 	[ -z "$(grep -vhE '^(200|429)$' "$dir"/*.code)" ]
 	grep -qh 200 "$dir"/*.code
+	grep -qh 429 "$dir"/*.code
 	form "image=@$images/tall.jpg"
 	expect "$status" 200
+}
+
+@test "what does not fit into the queue is a 429" {
+	full --captions.queue
+}
+
+@test "what one client has too many of is a 429" {
+	full --captions.queue_per_client
 }
 
 @test "a caption goes on as text in a session" {

@@ -81,9 +81,9 @@ post() {
 
 # start_stream: text that is generated, until end_stream says that it still was.
 start_stream() {
-	curl -sSN --max-time 100 -H 'Content-Type: application/json' \
+	while curl -sSN --max-time 100 -H 'Content-Type: application/json' \
 		-d '{"model": "tiny", "length": 1000000, "stream": true}' \
-		"$url/sample" >"$BATS_TEST_TMPDIR/endless" &
+		"$url/sample"; do :; done >"$BATS_TEST_TMPDIR/endless" 3>&- &
 	streamer=$!
 	until [ -s "$BATS_TEST_TMPDIR/endless" ]; do
 		kill -0 "$streamer"
@@ -93,7 +93,7 @@ start_stream() {
 
 end_stream() {
 	kill -0 "$streamer"
-	kill "$streamer"
+	kill "$streamer" $(pgrep -P "$streamer")
 	wait "$streamer" || true
 }
 

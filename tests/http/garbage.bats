@@ -16,6 +16,6 @@ setup_file() {
 	post /sample '{"length": 5}'
 	expect "$status" 200
 	stop
-	! grep -E 'Sanitizer|runtime error' "$BATS_TEST_TMPDIR/err"
+	run ! grep -E 'Sanitizer|runtime error' "$BATS_TEST_TMPDIR/err"
 	expect "$ended" 0
 }

@@ -114,6 +114,8 @@ rounded() {
 	wait_metric unrolld_generations_active 0
 	post /v1/score '{"text": "The quick"}'
 	expect "$status" 200
+	stop
+	expect "$ended" 0
 }
 
 @test "a stop between two batches ends it" {

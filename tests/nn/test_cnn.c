@@ -90,17 +90,23 @@ static void member(void *arg, unsigned i)
 	cnn_forward(r->cnn, r->images, r->n, r->v, NULL, i);
 }
 
-static void forward(const struct cnn_weights *w, size_t batch, unsigned threads,
-	const real *images, size_t n, real *v)
+static void forward_as(bool training, const struct cnn_weights *w, size_t batch,
+	unsigned threads, const real *images, size_t n, real *v)
 {
 	struct run r = { .images = images, .n = n, .v = v };
 	struct team *team;
 
 	assert_int_equal(team_open(&team, threads, NULL), 0);
-	assert_int_equal(cnn_open(&r.cnn, w, batch, false, team, NULL), 0);
+	assert_int_equal(cnn_open(&r.cnn, w, batch, training, team, NULL), 0);
 	team_run(team, member, &r);
 	cnn_close(r.cnn);
 	team_close(team);
+}
+
+static void forward(const struct cnn_weights *w, size_t batch, unsigned threads,
+	const real *images, size_t n, real *v)
+{
+	forward_as(false, w, batch, threads, images, n, v);
 }
 
 static void load(struct cnn_weights *w, bool norm, const char *until)
@@ -164,6 +170,55 @@ static void bits_depend_on_the_image_alone(void **unused)
 		}
 	free(images);
 	cnn_weights_release(&w);
+}
+
+/* Wide enough for tiles, one after the other, on sides that cut some off: the
+ * same as directly, as in training, and the same bits on any threads. */
+static void inference_is_what_training_sees(void **unused)
+{
+	static const char *const ends[] = { "features.2", "features.8",
+		"features.10", "classifier.3" };
+	struct cnn_config config = config_of(false, "classifier.3");
+	real *images = images_of("plain");
+	struct cnn_weights w;
+
+	config.side = 30;
+	config.n_layers = 7;
+	memcpy(config.layers,
+		(size_t[]){ 16, 20, CNN_POOL, 33, CNN_POOL, 40, 17 },
+		7 * sizeof(size_t));
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		size_t n;
+		real *direct, *v, *other;
+		double top = 0;
+
+		strcpy(config.until, ends[i]);
+		assert_int_equal(cnn_weights_open(&w, &config, NULL), 0);
+		cnn_weights_initialise(&w, 3);
+		n = IMAGES * cnn_config_width(&config);
+		direct = calloc(n, sizeof(*direct));
+		v = calloc(n, sizeof(*v));
+		other = calloc(n, sizeof(*other));
+		forward_as(true, &w, IMAGES, 2, images, IMAGES, direct);
+		forward(&w, IMAGES, 1, images, IMAGES, v);
+		for (size_t k = 0; k < n; k++)
+			top = fmax(top, fabs((double)direct[k]));
+		for (size_t k = 0; k < n; k++)
+			if (!(fabs((double)(v[k] - direct[k])) <=
+				    TOLERANCE * top))
+				fail_msg("%s: %zu is %.9g, expected %.9g",
+					ends[i], k, (double)v[k],
+					(double)direct[k]);
+		for (unsigned threads = 2; threads < 5; threads++) {
+			forward(&w, IMAGES, threads, images, IMAGES, other);
+			assert_memory_equal(v, other, n * sizeof(*v));
+		}
+		free(direct);
+		free(v);
+		free(other);
+		cnn_weights_release(&w);
+	}
+	free(images);
 }
 
 static void weights_come_back_in_torchvisions_order(void **unused)
@@ -269,6 +324,7 @@ static int run(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(outputs_are_torchvisions),
 		cmocka_unit_test(bits_depend_on_the_image_alone),
+		cmocka_unit_test(inference_is_what_training_sees),
 		cmocka_unit_test(weights_come_back_in_torchvisions_order),
 		cmocka_unit_test(wrong_tensors_are_named),
 		cmocka_unit_test(configs_are_checked),

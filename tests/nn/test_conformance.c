@@ -296,7 +296,8 @@ static void check_slots(
 	struct parameters p;
 	struct inference in;
 	size_t bytes = STEPS * f->vocab * sizeof(real);
-	/* Some on either side of every tile's edge: all of them in one form. */
+	/* Some on either side of every tile's edge; in one form all of them,
+	 * where there is time. */
 	const bool all = type == WEIGHTS_F32 && !strcmp(f->name, "one-hot") &&
 			 !is_slow();
 	size_t stride = all ? 1 : 23;
