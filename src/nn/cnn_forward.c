@@ -94,7 +94,7 @@ static void convolve(struct cnn *c, size_t i, const struct range *r)
 	/* Of an image's last layers there are few tiles. */
 	team_share(c->team, r->member, r->n * units, tiles ? 1 : PIXEL_UNIT,
 		&at, &end);
-	for (; at < end; at += n) {
+	for (; units && at < end; at += n) {
 		const size_t first = at % units;
 
 		n = units - first < end - at ? units - first : end - at;
