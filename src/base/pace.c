@@ -100,6 +100,8 @@ void pace_begin(const struct pace *p)
 		.sigev_signo = SIGNAL };
 	sigset_t set;
 
+	if (!p)
+		return;
 	pthread_once(&installed, install);
 	event._sigev_un._tid = gettid();
 	if (timer_create(CLOCK_MONOTONIC, &event, &own.timer) < 0)

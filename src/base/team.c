@@ -123,11 +123,9 @@ void team_barrier(struct team *team, unsigned member)
 
 static void run_member(struct team *team, unsigned member)
 {
-	if (team->pace)
-		pace_begin(team->pace);
+	pace_begin(team->pace);
 	team->fn(team->arg, member);
-	if (team->pace)
-		pace_end();
+	pace_end();
 }
 
 static void *worker_main(void *arg)

@@ -246,8 +246,7 @@ void caption_model_run(struct caption_model *m,
 	pthread_mutex_lock(&m->turn);
 	team_set_pace(m->team, pace);
 	captioner_look(m->captioner, fitted, n, m->v);
-	if (pace)
-		pace_begin(pace);
+	pace_begin(pace);
 	for (size_t i = 0; i < n; i++) {
 		struct caption_work *w = work[i];
 

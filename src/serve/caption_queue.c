@@ -31,7 +31,8 @@ struct caption_queue {
 	size_t busy, max, max_per_client;
 	uint64_t turn; /* of what was taken last */
 	int nice;
-	struct pace pace; /* crowded NULL: none */
+	struct pace own_pace;
+	const struct pace *pace; /* NULL: none */
 	bool closing;
 	unsigned slots;	    /* of `running` */
 	unsigned n_threads; /* that were started */
@@ -112,8 +113,7 @@ static void read_image(struct caption_queue *q, struct caption_request *r)
 		end_cancelled(q, r);
 		return;
 	}
-	if (q->pace.crowded)
-		pace_begin(&q->pace);
+	pace_begin(q->pace);
 	rc = caption_model_read(
 		r->model->captioner, r->image, r->len, &r->fitted, &r->err);
 	pace_end();
@@ -171,8 +171,7 @@ static void run_batch(struct caption_queue *q, unsigned thread,
 			.out = batch[i]->texts };
 		works[i] = &work[i];
 	}
-	caption_model_run(batch[0]->model->captioner, works, n,
-		q->pace.crowded ? &q->pace : NULL);
+	caption_model_run(batch[0]->model->captioner, works, n, q->pace);
 	pthread_mutex_lock(&q->lock);
 	q->running[thread] = NULL;
 	pthread_cond_broadcast(&q->wake);
@@ -262,10 +261,11 @@ int caption_queue_open(struct caption_queue **out,
 	q->max = o->max;
 	q->max_per_client = o->max_per_client;
 	q->nice = o->nice;
-	q->pace = (struct pace){ .crowded = o->nice ? o->crowded : NULL,
+	q->own_pace = (struct pace){ .crowded = o->crowded,
 		.arg = o->crowded_arg,
 		.burst_us = BURST_US,
 		.rest_us = REST_US };
+	q->pace = o->nice && o->crowded ? &q->own_pace : NULL;
 	q->slots = o->threads;
 	q->running = calloc(o->threads, sizeof(*q->running));
 	while (q->running && q->n_threads < o->threads &&

@@ -151,6 +151,15 @@ static void post(struct waiter *x, struct world *w)
 	must(caption_queue_post(w->queue, &x->request, &fault));
 }
 
+/* The queue's only thread, where `first` has ended, until it may go. */
+static void hold_up(struct waiter *first, struct world *w)
+{
+	prepare(first, w, 0);
+	first->request.ended = ended_and_blocks;
+	post(first, w);
+	sem_wait(&first->done);
+}
+
 static void check_many(atomic_uint *crowded)
 {
 	static struct waiter alone[N_NAMES], many[MANY];
@@ -215,7 +224,6 @@ static void what_is_no_image_ends_with_its_error(void **unused)
 	close_world(&w);
 }
 
-/* The only thread is held up where the first one has ended. */
 static void a_full_queue_refuses_and_is_dropped(void **unused)
 {
 	static struct waiter first, gone, waiting, late;
@@ -223,13 +231,10 @@ static void a_full_queue_refuses_and_is_dropped(void **unused)
 	struct error err;
 
 	open_world(&w, 1, 2, NULL);
-	prepare(&first, &w, 0);
+	hold_up(&first, &w);
 	prepare(&gone, &w, 1);
 	prepare(&waiting, &w, 2);
 	prepare(&late, &w, 0);
-	first.request.ended = ended_and_blocks;
-	post(&first, &w);
-	sem_wait(&first.done);
 	atomic_store(&gone.request.cancelled, true);
 	post(&gone, &w);
 	post(&waiting, &w);
@@ -258,7 +263,6 @@ static void ended_as(struct caption_request *r)
 	sem_post(&x->done);
 }
 
-/* The only thread is held up until all wait. */
 static void clients_take_turns(void **unused)
 {
 	enum { OF_FIRST = 20, N = OF_FIRST + 2 };
@@ -266,10 +270,7 @@ static void clients_take_turns(void **unused)
 	struct world w;
 
 	open_world(&w, 1, N + 2, NULL);
-	prepare(&first, &w, 0);
-	first.request.ended = ended_and_blocks;
-	post(&first, &w);
-	sem_wait(&first.done);
+	hold_up(&first, &w);
 	for (size_t i = 0; i < N; i++) {
 		prepare(&waiting[i], &w, i);
 		waiting[i].request.client = i < OF_FIRST ? 1 : 2;
@@ -299,10 +300,7 @@ static void a_client_has_its_share_of_the_queue(void **unused)
 	struct error err;
 
 	open_world(&w, 1, MANY + 2, NULL);
-	prepare(&first, &w, 0);
-	first.request.ended = ended_and_blocks;
-	post(&first, &w);
-	sem_wait(&first.done);
+	hold_up(&first, &w);
 	for (size_t i = 0; i < MAX_PER_CLIENT; i++) {
 		prepare(&waiting[i], &w, i);
 		waiting[i].request.client = 1;
@@ -334,10 +332,7 @@ static void what_waits_is_dropped(void **unused)
 	struct world w;
 
 	open_world(&w, 1, 8, NULL);
-	prepare(&first, &w, 0);
-	first.request.ended = ended_and_blocks;
-	post(&first, &w);
-	sem_wait(&first.done);
+	hold_up(&first, &w);
 	for (size_t i = 0; i < 3; i++) {
 		prepare(&waiting[i], &w, i);
 		post(&waiting[i], &w);
