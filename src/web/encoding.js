@@ -32,11 +32,11 @@ export async function detect(file) {
 	const mark = marks.find(([, bytes]) => bytes.every((b, i) => head[i] === b));
 
 	if (mark)
-		return { charset: mark[0], why: "by its byte-order mark" };
+		return { charset: mark[0], why: "detected: by its byte-order mark" };
 	for (const charset of ["utf-8", "gb18030"])
 		if (await isValid(file, charset))
-			return { charset, why: "all of it is valid" };
-	return { charset: "windows-1252", why: "it is neither UTF-8 nor GB18030" };
+			return { charset, why: "detected: all of it is valid" };
+	return { charset: "windows-1252", why: "detected: it is neither UTF-8 nor GB18030" };
 }
 
 export async function preview(file, charset) {

@@ -54,55 +54,74 @@ function source(files, changed) {
 		el("option", { value: f.id }, `${f.filename} (${bytes(f.bytes)}, ${f.encoding}, ${ago(f.created_at)})`)));
 	const asIs = el("label", { hidden: true }, "Encoding ", charset);
 	let file = null;
+	let sent = null; // {file, charset, id}
+	let turn = 0;
 
-	async function show() {
-		shown.textContent = await preview(file, charset.value);
+	// All that is told of a file appears at once, and only of what was given
+	// last: to read a long one takes a while.
+	async function show(given, reading) {
+		const mine = ++turn;
+
+		try {
+			const { charset: name, why } = await reading;
+			const text = await preview(given, name);
+
+			if (mine !== turn)
+				return;
+			file = given;
+			charset.value = name;
+			about.textContent = `${file.name}, ${bytes(file.size)}. Encoding: ${name} (${why}).`;
+			shown.textContent = text;
+			asIs.hidden = shown.hidden = false;
+			changed();
+		} catch (error) {
+			if (mine !== turn)
+				return;
+			forget("");
+			throw error;
+		}
 	}
 
-	async function take(given) {
-		about.textContent = `Reading ${given.name}…`;
-		const { charset: name, why } = await detect(given);
-
-		file = given;
-		known.value = "";
-		charset.value = name;
-		about.textContent = `${file.name}, ${bytes(file.size)}. Encoding: ${name} (detected: ${why}).`;
-		asIs.hidden = shown.hidden = false;
-		await show();
-		changed();
-	}
-
-	charset.addEventListener("change", tell(async () => {
-		about.textContent = `${file.name}, ${bytes(file.size)}. Encoding: ${charset.value} (chosen).`;
-		await show();
-	}));
-	known.addEventListener("change", () => {
+	function forget(said) {
+		turn++;
 		file = null;
+		about.textContent = said;
 		asIs.hidden = shown.hidden = true;
-		about.textContent = "";
 		changed();
-	});
+	}
+
+	// Nothing may be started with what was given before, meanwhile.
+	function take(given) {
+		known.value = "";
+		forget(`Reading ${given.name}…`);
+		return show(given, detect(given));
+	}
+
+	charset.addEventListener("change", tell(() => show(file, { charset: charset.value, why: "chosen" })));
+	known.addEventListener("change", () => forget(""));
 	return {
 		node: el("div", {},
 			dropZone("Drop a text here, or choose a file:", ".txt,.jsonl,.ndjson,text/*", tell(take)),
 			about, asIs, shown,
 			files.length ? el("label", {}, "Or one that was uploaded before ", known) : null),
 		ready: () => Boolean(file || known.value),
-		// Its id; it is uploaded once.
+		// Its id; it is uploaded once as what it was taken for.
 		async id() {
 			if (!file)
 				return known.value;
-			const form = new FormData();
+			const given = { file, charset: charset.value };
 
-			form.append("purpose", "fine-tune");
-			form.append("encoding", charset.value);
-			form.append("file", file, file.name);
-			const made = await (await request("POST", "v1/files", { body: form })).json();
+			if (sent?.file !== given.file || sent.charset !== given.charset) {
+				const form = new FormData();
 
-			known.append(el("option", { value: made.id }, made.filename));
-			known.value = made.id;
-			file = null;
-			return made.id;
+				form.append("purpose", "fine-tune");
+				form.append("encoding", given.charset);
+				form.append("file", given.file, given.file.name);
+				const { id } = await (await request("POST", "v1/files", { body: form })).json();
+
+				sent = { ...given, id };
+			}
+			return sent.id;
 		},
 	};
 }
@@ -153,7 +172,7 @@ async function begin(main) {
 			location.hash = `#/training/${encodeURIComponent((await post("v1/fine_tuning/jobs", body)).id)}`;
 		} finally {
 			status.textContent = "";
-			start.disabled = false;
+			start.disabled = !text.ready();
 		}
 	}
 

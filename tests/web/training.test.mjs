@@ -49,8 +49,25 @@ test("a text's encoding is detected, shown, and may be chosen", async () => {
 	assert.match(await preview.textContent(), /^café à la carte/);
 	await drop(page, "marked.txt", Buffer.from("\ufeffwide", "utf16le"));
 	await unless(page, "a guess", (said) => said.includes("Encoding: utf-16le (detected: by its byte-order mark"));
+	// Two at once, and the later is read sooner: it alone is shown, and what is
+	// told of it belongs together.
+	await page.evaluate(() => {
+		const { arrayBuffer } = Blob.prototype;
+
+		Blob.prototype.arrayBuffer = async function () {
+			const bytes = await arrayBuffer.call(this);
+
+			await new Promise((done) => setTimeout(done, bytes.byteLength < 1000 ? 400 : 100));
+			return bytes;
+		};
+	});
+	await drop(page, "slow.txt", Buffer.from("slow"));
 	await drop(page, FILE, Buffer.from(HTML.repeat(60)));
+	assert.equal(await page.getByRole("button", { name: "Start" }).isDisabled(), true);
 	await unless(page, "a guess", (said) => said.startsWith(FILE) && said.includes("Encoding: utf-8 (detected"));
+	assert.ok((await preview.textContent()).startsWith(HTML));
+	await new Promise((done) => setTimeout(done, 900));
+	assert.ok((await status(page).textContent()).startsWith(FILE));
 	assert.ok((await preview.textContent()).startsWith(HTML));
 	await shoot(page, "training");
 	await check(page);
@@ -59,6 +76,21 @@ test("a text's encoding is detected, shown, and may be chosen", async () => {
 	await set(page, "suffix", "<b>x</b>");
 	await click(page, "Start");
 	await until("the fault", async () => (await notice(page)).includes("suffix is '<b>x</b>'"));
+	// It is uploaded once as what it was taken for, and again as another.
+	const uploads = async () => (await daemon.get("/v1/files")).data.filter((f) => f.filename === FILE).map((f) => f.encoding);
+	const again = async () => {
+		await page.evaluate(() => { document.querySelector("#notice").textContent = ""; });
+		await click(page, "Start");
+		await until("the fault again", async () => (await notice(page)).includes("suffix is"));
+	};
+
+	assert.deepEqual(await uploads(), ["utf-8"]);
+	await again();
+	assert.deepEqual(await uploads(), ["utf-8"]);
+	await page.getByLabel("Encoding").selectOption("koi8-r");
+	await unless(page, "the choice", (said) => said.includes("koi8-r (chosen)"));
+	await again();
+	assert.deepEqual((await uploads()).sort(), ["koi8-r", "utf-8"]);
 	await fine(page);
 });
 
