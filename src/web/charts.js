@@ -23,7 +23,8 @@ export function chart(title, options) {
 		// its key and for who can't see it.
 		show(rows, words) {
 			text.replaceChildren(...words.flatMap((w, i) => [i ? ", " : "", el(`span.key.k${i}`, {}, w)]));
-			if (!rows.length)
+			// Who is left draws no more: without a place there is no size.
+			if (!rows.length || !plot.isConnected)
 				return;
 			if (graph) {
 				graph.updateOptions({ file: rows });

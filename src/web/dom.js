@@ -96,7 +96,7 @@ export function every(ms, act) {
 		try {
 			if (!document.hidden && await act())
 				return;
-			if (faulty)
+			if (faulty && !closed)
 				notice("");
 			faulty = false;
 		} catch (error) {

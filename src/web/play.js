@@ -31,6 +31,7 @@ export async function play(main, query) {
 	let t = null;
 	let last = null; // the body that gives this text again, or null
 	let running = null;
+	let opening = query.get("session") || null;
 
 	const view = textView("Text", (r, i) => showToken(r, i));
 	const generate = button("Generate", tell(begin), { class: "main" });
@@ -45,7 +46,7 @@ export async function play(main, query) {
 	prompt.value = query.get("prompt") ?? "ROMEO:\n";
 
 	function update() {
-		generate.disabled = running !== null;
+		generate.disabled = running !== null || opening !== null;
 		go.disabled = running !== null || !t;
 		stop.disabled = running === null;
 		for (const b of [keep, look])
@@ -275,12 +276,17 @@ export async function play(main, query) {
 				el("div.row", {}, go, keep, look, ...clip),
 				copied),
 			el("section.panel", { "aria-label": "Parameters" }, params.node)));
-	if (query.get("session")) {
-		t = await timeline.open(query.get("session"));
-		model.value = t.model;
-		view.show(t);
-		status.textContent = `Session ${t.id} at ${t.position}, seed ${t.info.seed}.`;
-	}
 	update();
+	if (opening !== null) {
+		try {
+			t = await timeline.open(opening);
+			model.value = t.model;
+			view.show(t);
+			status.textContent = `Session ${t.id} at ${t.position}, seed ${t.info.seed}.`;
+		} finally {
+			opening = null;
+			update();
+		}
+	}
 	return () => running && running.abort();
 }

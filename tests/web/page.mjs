@@ -45,6 +45,8 @@ async function watch(page, url) {
 		dialog.dismiss();
 	});
 	page.setDefaultTimeout(20000);
+	if (process.env.WEB_SLOW)
+		await page.addInitScript(dawdle);
 	await page.goto(url);
 	return page;
 }
@@ -56,10 +58,10 @@ export function shoot(page, name) {
 
 // Asks again until it is so.
 export async function until(what, of, seconds = 20) {
-	for (let i = 0; i < 10 * seconds; i++) {
+	for (const end = performance.now() + 1000 * seconds; performance.now() < end;) {
 		if (await of())
 			return;
-		await new Promise((done) => setTimeout(done, 100));
+		await new Promise((done) => setTimeout(done, process.env.WEB_SLOW ? 5 : 100));
 	}
 	throw new Error(`not within ${seconds} s: ${what}`);
 }
@@ -77,6 +79,29 @@ export const unless = (page, what, of, seconds = 60) => until(what, async () => 
 		throw new Error(fault);
 	return of(await status(page).textContent());
 }, seconds);
+
+// What a page waits for comes late, more or less: that shows what it does in
+// the wrong order.
+function dawdle() {
+	const pause = () => new Promise((done) => setTimeout(done, Math.random() < 0.5 ? 0 : 250 * Math.random()));
+	const late = (owner, name) => {
+		const act = owner[name];
+
+		owner[name] = async function (...args) {
+			await pause();
+			const result = await act.apply(this, args);
+
+			await pause();
+			return result;
+		};
+	};
+
+	late(window, "fetch");
+	for (const name of ["arrayBuffer", "blob", "json", "text"])
+		late(Response.prototype, name);
+	for (const name of ["arrayBuffer", "text"])
+		late(Blob.prototype, name);
+}
 
 // As a hand would drop it.
 export async function drop(page, name, bytes) {

@@ -222,7 +222,15 @@ test("sessions: a tree, snapshots, rewinds, export and import", async () => {
 	const id = await page.locator("h1").textContent();
 
 	assert.equal((await daemon.get(`/v1/sessions/${id}`)).position, 6);
+	// Nothing can be done with a session that has not been opened yet.
+	await page.route("**/v1/sessions/*", async (route) => {
+		await new Promise((done) => setTimeout(done, 500));
+		await route.continue();
+	});
 	await page.getByRole("link", { name: "Continue in the playground" }).click();
+	await page.getByRole("button", { name: "Generate", exact: true }).waitFor();
+	for (const name of ["Generate", "Continue", "Keep as a session"])
+		assert.equal(await page.getByRole("button", { name, exact: true }).isDisabled(), true);
 	await set(page, "length", "25");
 	await click(page, "Continue");
 	await ended(page);

@@ -22,6 +22,7 @@ for name in $(compgen -e UNROLLD_); do
 done
 export LC_ALL=C.UTF-8 TZ=UTC WEB_ARTEFACTS=${WEB_ARTEFACTS:-$PWD/build/web}
 mkdir -p "$WEB_ARTEFACTS"
-# WEB_ONLY: a part of a test's name.
+# WEB_ONLY: a part of a test's name. WEB_SLOW=1: what the page waits for comes
+# late, at random.
 exec node --test --test-concurrency=1 --test-name-pattern="${WEB_ONLY:-.}" \
 	"$here"/*.test.mjs

@@ -197,6 +197,12 @@ test("a job from random weights shows its rate and its losses in the overview", 
 	assert.equal((await info(page)).architecture.hidden, 32);
 	const id = await jobOf(page);
 
+	// The page is left while it asks for the job: what comes has no place.
+	await page.route(`**/v1/fine_tuning/jobs/${id}`, async (route) => {
+		await new Promise((done) => setTimeout(done, 700));
+		await route.continue();
+	});
+	await page.waitForRequest((request) => request.url().endsWith(id));
 	await page.goto(`${daemon.url}/#/overview`);
 	await until("a job that runs", async () => /running 1/.test(await figure(/^Jobs/).locator("p").textContent()));
 	await until("its rate", async () => /all jobs [1-9]/.test(await figure("Tokens trained on").locator("p").textContent()));
