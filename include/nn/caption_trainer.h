@@ -63,5 +63,19 @@ void caption_trainer_close(struct caption_trainer *t);
  * it. */
 int caption_trainer_step(
 	struct caption_trainer *t, struct caption_report *r, struct error *err);
+/* What the next step would continue from: step, epoch and smooth_loss. */
+void caption_trainer_position(
+	const struct caption_trainer *t, struct caption_report *r);
+
+/* All that the next step depends on, in one safetensors file: weights (a
+ * checkpoint may be rounded), the CNN's running statistics, moments and the
+ * place in the epoch. */
+int caption_trainer_save(const struct caption_trainer *t, const char *path,
+	const json_t *metadata, struct error *err);
+/* Restore what caption_trainer_save wrote into a trainer opened the same way:
+ * what follows is what would have followed, to the bit. ERROR_CORRUPT for a
+ * file of another shape; nothing has changed then. */
+int caption_trainer_load(
+	struct caption_trainer *t, const char *path, struct error *err);
 
 #endif

@@ -4,6 +4,7 @@
 #include "app/caption_set.h"
 #include "app/command_line.h"
 #include "app/interrupt.h"
+#include "app/train_caption_options.h"
 #include "app/train_progress.h"
 #include "base/rng.h"
 #include "base/team.h"
@@ -15,106 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <xxhash.h>
 
 #define SAVE_SECONDS 60
+#define SAVE_SHARE 20 /* saving takes at most one part in so many */
 #define MAX_TOKENS (1u << 30)
-
-struct train_caption_options {
-	bool help, freeze, json;
-	char *output, *images, *features, *cnn, *cnn_weights, *until;
-	char *optimizer, *log;
-	int cell, condition, dtype;
-	uint64_t hidden, embedding, layers, batch, epochs, max_steps, warmup;
-	uint64_t seed, min_count, max_vocab, threads, report_every;
-	double learning_rate, weight_decay, clip_norm;
-	double dropout_input, dropout_output, word_dropout;
-};
-
-#define AT(field) offsetof(struct train_caption_options, field)
-static const struct option rows[] = {
-	{ "help", OPTION_BOOL, AT(help), "no", .help = "show this and stop",
-		.letter = 'h' },
-	{ "output", OPTION_STRING, AT(output), NULL,
-		.help = "the captioner to write", .argument = "FILE",
-		.letter = 'o' },
-	{ "images", OPTION_STRING, AT(images), NULL,
-		.help = "where relative paths of images start; else beside "
-			"the captions",
-		.argument = "DIR" },
-	{ "features", OPTION_STRING, AT(features), NULL,
-		.help = "instead of images: safetensors whose tensor "
-			"`features` "
-			"has a row for each line",
-		.argument = "FILE" },
-	{ "cnn", OPTION_STRING, AT(cnn), "tiny",
-		.help = "vgg11, vgg13, vgg16, vgg19, each also with -bn, or "
-			"tiny",
-		.argument = "NAME" },
-	{ "cnn-weights", OPTION_STRING, AT(cnn_weights), NULL,
-		.help = "its weights: safetensors under torchvision's names; "
-			"without them it starts at random",
-		.argument = "FILE" },
-	{ "until", OPTION_STRING, AT(until), NULL,
-		.help = "the CNN's last layer: classifier.3, features, "
-			"features.28, …",
-		.argument = "LAYER" },
-	{ "freeze", OPTION_BOOL, AT(freeze), "no",
-		.help = "leave the CNN as it is: its features are computed "
-			"once" },
-	{ "cell", OPTION_ENUM, AT(cell), "lstm", .choices = "rnn|lstm",
-		.help = "of the decoder" },
-	{ "condition", OPTION_ENUM, AT(condition), "every",
-		.choices = "first|every",
-		.help = "the picture enters at the first step, or at every "
-			"one" },
-	{ "hidden", OPTION_UINT, AT(hidden), "256", "1", "16384",
-		.help = "width of the state" },
-	{ "embedding", OPTION_UINT, AT(embedding), "128", "0", "16384",
-		.help = "width of the words; 0: one-hot" },
-	{ "layers", OPTION_UINT, AT(layers), "1", "1", "8",
-		.help = "of the decoder" },
-	{ "min-count", OPTION_UINT, AT(min_count), "1", "1",
-		.help = "words that come less often are <unk>" },
-	{ "max-vocab", OPTION_UINT, AT(max_vocab), "0",
-		.help = "words at most; 0: all" },
-	{ "epochs", OPTION_UINT, AT(epochs), "20", "1", "1000000",
-		.help = "passes over the captions" },
-	{ "max-steps", OPTION_UINT, AT(max_steps), "0",
-		.help = "stop after so many batches; 0: by --epochs" },
-	{ "batch", OPTION_UINT, AT(batch), "32", "1", "4096",
-		.help = "captions of a step" },
-	{ "optimizer", OPTION_STRING, AT(optimizer), "adamw",
-		.help = "adagrad, rmsprop, adam, adamw or sgd",
-		.argument = "NAME" },
-	{ "learning-rate", OPTION_DOUBLE, AT(learning_rate), "0.001",
-		.help = "at its top: it rises, then falls as a cosine" },
-	{ "warmup", OPTION_UINT, AT(warmup), "100", "0",
-		.help = "steps that the rate rises for" },
-	{ "weight-decay", OPTION_DOUBLE, AT(weight_decay), "0", "0", "1",
-		.help = "of all weights" },
-	{ "clip-norm", OPTION_DOUBLE, AT(clip_norm), "5", "0", "1000000",
-		.help = "the gradient's greatest norm; 0: any" },
-	{ "dropout-input", OPTION_DOUBLE, AT(dropout_input), "0", "0", "0.95",
-		.help = "rate on the words' embedding" },
-	{ "dropout-output", OPTION_DOUBLE, AT(dropout_output), "0", "0", "0.95",
-		.help = "rate before the output layer" },
-	{ "word-dropout", OPTION_DOUBLE, AT(word_dropout), "0", "0", "1",
-		.help = "rate of words that the decoder reads as START: then "
-			"it must look" },
-	{ "dtype", OPTION_ENUM, AT(dtype), "f32", .choices = "f32|bf16",
-		.help = "of the tensors in the file" },
-	{ "seed", OPTION_UINT, AT(seed), "1", .help = "of all that is random",
-		.letter = 's' },
-	{ "threads", OPTION_UINT, AT(threads), "0", "0", "1024",
-		.help = "0: all cores" },
-	{ "report-every", OPTION_UINT, AT(report_every), "100", "1",
-		"1000000000", .help = "steps between reports in JSON" },
-	{ "log", OPTION_STRING, AT(log), NULL,
-		.help = "append a JSON line for every report",
-		.argument = "FILE" },
-	{ "json", OPTION_BOOL, AT(json), "no",
-		.help = "print these JSON lines instead of progress" },
-};
 
 static double now(void)
 {
@@ -126,16 +32,19 @@ static double now(void)
 
 struct train {
 	const struct train_caption_options *o;
+	const struct options *table; /* what o was read by */
 	struct caption_set set;
 	struct caption_data data;
 	struct captioner_weights weights;
 	struct tokenizer *tokenizer;
 	struct token_buf tokens;
 	size_t *starts; /* [n_pairs + 1] */
+	uint64_t hash;	/* of captions and pictures */
 	struct team *team;
 	bool trains_cnn;
 	size_t batch;
-	uint64_t steps; /* to do */
+	uint64_t steps;	  /* to do */
+	char *state_path; /* owned */
 };
 
 static int encode(struct train *t, struct error *err)
@@ -275,6 +184,23 @@ static int compute_features(struct train *t, struct error *err)
 	return rc;
 }
 
+/* Of all that is learnt from. */
+static uint64_t hash(const struct train *t)
+{
+	const struct caption_data *d = &t->data;
+	const size_t side = t->weights.form.crop;
+	uint64_t h = XXH3_64bits(d->starts, (d->n + 1) * sizeof(*d->starts));
+
+	h = XXH3_64bits_withSeed(
+		d->tokens, d->starts[d->n] * sizeof(*d->tokens), h);
+	h = XXH3_64bits_withSeed(d->image, d->n * sizeof(*d->image), h);
+	if (d->pixels)
+		return XXH3_64bits_withSeed(
+			d->pixels, d->images * 3 * side * side, h);
+	return XXH3_64bits_withSeed(d->features,
+		d->images * t->weights.features * sizeof(*d->features), h);
+}
+
 /* All that is learnt from, and the weights before the first step. */
 static int prepare(struct train *t, const char *path, struct error *err)
 {
@@ -303,11 +229,30 @@ static int prepare(struct train *t, const char *path, struct error *err)
 		return -1;
 	t->data.features = t->trains_cnn ? NULL : t->set.features;
 	t->data.pixels = t->trains_cnn ? t->set.pixels : NULL;
-	return 0;
+	t->hash = hash(t);
+	return o->resumed
+		       ? run_state_check(o->resumed, "captions", t->hash, err)
+		       : 0;
 }
 
-static int save(
-	struct train *t, const struct caption_report *r, struct error *err)
+static int save_state(
+	struct train *t, struct caption_trainer *trainer, struct error *err)
+{
+	json_t *state =
+		run_state_new(&train_caption_run_options, t->table, t->hash);
+	json_t *metadata = run_state_metadata(state);
+	int rc = metadata ? caption_trainer_save(
+				    trainer, t->state_path, metadata, err)
+			  : error_set_memory(err, "training state", 0);
+
+	json_decref(state);
+	json_decref(metadata);
+	return rc;
+}
+
+/* The checkpoint first: it refuses what has diverged. */
+static int save(struct train *t, struct caption_trainer *trainer,
+	const struct caption_report *r, struct error *err)
 {
 	json_decref(t->weights.decoder.training);
 	t->weights.decoder.training = json_pack(
@@ -315,14 +260,18 @@ static int save(
 		(json_int_t)t->set.n, "captions", (json_int_t)t->data.n,
 		"steps", (json_int_t)r->step, "epochs", r->epoch, "smooth_loss",
 		r->smooth_loss, "seed", (json_int_t)t->o->seed);
-	return captioner_weights_save(&t->weights, t->o->output, err);
+	if (captioner_weights_save(&t->weights, t->o->output, err) < 0)
+		return -1;
+	return save_state(t, trainer, err);
 }
 
 static int loop(struct train *t, struct caption_trainer *trainer,
 	struct train_progress_view *progress, struct error *err)
 {
 	struct caption_report r = { 0 };
-	double saved = now();
+	double saved = now(), wait = SAVE_SECONDS;
+
+	caption_trainer_position(trainer, &r);
 
 	while (r.step < t->steps && !interrupt_signal()) {
 		if (caption_trainer_step(trainer, &r, err) < 0)
@@ -335,25 +284,32 @@ static int loop(struct train *t, struct caption_trainer *trainer,
 					  .smooth_loss = r.smooth_loss,
 					  .gradient_norm = r.gradient_norm,
 					  .learning_rate = r.learning_rate });
-		if (now() - saved < SAVE_SECONDS)
+		if (now() - saved < wait)
 			continue;
-		if (save(t, &r, err) < 0)
+		saved = now();
+		if (save(t, trainer, &r, err) < 0)
 			return -1;
+		wait = fmax(SAVE_SECONDS, SAVE_SHARE * (now() - saved));
 		saved = now();
 	}
+	if (save(t, trainer, &r, err) < 0)
+		return -1;
 	if (interrupt_signal())
-		train_progress_say(progress, "interrupted at step %llu; saved",
+		train_progress_say(progress,
+			"interrupted at step %llu; saved. To go on: the same "
+			"command with --resume",
 			(unsigned long long)r.step);
-	return save(t, &r, err);
+	return 0;
 }
 
 static int show_loop(
 	struct train *t, struct caption_trainer *trainer, struct error *err)
 {
-	const struct trainer_report start = { 0 };
 	struct train_progress_view progress;
+	struct caption_report at = { 0 };
 	int rc;
 
+	caption_trainer_position(trainer, &at);
 	if (train_progress_open(&progress,
 		    &(struct train_progress_options){
 			    .kind = t->o->json ? PROGRESS_JSON : PROGRESS_AUTO,
@@ -362,7 +318,11 @@ static int show_loop(
 			    .report_every = t->o->report_every,
 			    .unit = "img",
 			    .units = "images" },
-		    &start, err) < 0)
+		    &(struct trainer_report){ .step = at.step,
+			    .tokens = at.step * t->batch,
+			    .epoch = at.epoch,
+			    .smooth_loss = at.smooth_loss },
+		    err) < 0)
 		return -1;
 	train_progress_say(&progress,
 		"%zu images, %zu captions, %zu words, v of %zu", t->set.n,
@@ -400,7 +360,9 @@ static int train(struct train *t, struct error *err)
 	if (caption_trainer_open(&trainer, &t->weights, &t->data, &options,
 		    t->team, err) < 0)
 		return -1;
-	rc = show_loop(t, trainer, err);
+	rc = o->resumed ? caption_trainer_load(trainer, t->state_path, err) : 0;
+	if (rc == 0)
+		rc = show_loop(t, trainer, err);
 	caption_trainer_close(trainer);
 	return rc;
 }
@@ -412,7 +374,8 @@ static const char about[] =
 	"CAPTIONS\n"
 	"holds JSON lines: {\"image\": \"PATH\", \"caption\": \"TEXT\"}, or "
 	"\"captions\" with\n"
-	"several texts.\n";
+	"several texts. Ctrl-C saves; the same command with --resume goes "
+	"on.\n";
 
 static int check_usage(
 	const void *values, const struct option_list *args, struct error *err)
@@ -432,24 +395,47 @@ static int check_usage(
 	return 0;
 }
 
+static int resume(struct options *table, void *values, struct error *err)
+{
+	struct train_caption_options *o = values;
+	char *path;
+	int rc = -1;
+
+	if (!o->resume)
+		return 0;
+	path = run_state_path(o->output);
+	if (!path)
+		return error_set_memory(err, "path", strlen(o->output));
+	o->resumed = run_state_read(path, err);
+	if (o->resumed)
+		rc = run_options_restore(&train_caption_run_options, table,
+			json_object_get(o->resumed, "options"), path, err);
+	free(path);
+	return rc;
+}
+
 static int run_command(const struct options *table, const void *values,
 	const struct option_list *args, struct error *err)
 {
-	struct train t = { .o = values };
+	struct train t = { .o = values, .table = table };
 	int rc = -1;
 
-	(void)table;
 	interrupt_catch();
-	if (team_open(&t.team,
-		    t.o->threads ? (unsigned)t.o->threads : team_default_size(),
-		    err) == 0 &&
-		prepare(&t, args->items[0], err) == 0)
-		rc = train(&t, err);
+	t.state_path = run_state_path(t.o->output);
+	if (!t.state_path)
+		error_set_memory(err, "path", strlen(t.o->output));
+	else if (team_open(&t.team,
+			 t.o->threads ? (unsigned)t.o->threads
+				      : team_default_size(),
+			 err) == 0 &&
+		 prepare(&t, args->items[0], err) == 0)
+		rc = interrupt_signal() ? 0 : train(&t, err);
 	captioner_weights_release(&t.weights);
 	caption_set_release(&t.set);
 	token_buf_release(&t.tokens);
 	tokenizer_unref(t.tokenizer);
 	free(t.starts);
+	free(t.state_path);
 	if (t.team)
 		team_close(t.team);
 	return rc;
@@ -457,18 +443,20 @@ static int run_command(const struct options *table, const void *values,
 
 int cmd_train_caption(int argc, char **argv)
 {
-	struct train_caption_options o;
+	struct train_caption_options o = { 0 };
 	int rc = command_line_run(
 		&(struct command_line){ .name = "train-caption",
 			.about = about,
-			.rows = rows,
-			.n_rows = sizeof(rows) / sizeof(rows[0]),
+			.rows = train_caption_run_options.rows,
+			.n_rows = train_caption_run_options.n_rows,
 			.values = &o,
 			.help = &o.help,
 			.check = check_usage,
+			.adopt = resume,
 			.run = run_command },
 		argc, argv);
 
+	json_decref(o.resumed);
 	return rc == CMD_OK && interrupt_signal() ? 128 + interrupt_signal()
 						  : rc;
 }

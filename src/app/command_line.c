@@ -18,7 +18,7 @@ static void print_help(const struct command_line *c, const struct options *o)
 		puts(c->details);
 }
 
-static int act(const struct command_line *c, const struct options *table,
+static int act(const struct command_line *c, struct options *table,
 	const struct option_list *args, struct error *err)
 {
 	if (*c->help) {
@@ -26,6 +26,10 @@ static int act(const struct command_line *c, const struct options *table,
 		return CMD_OK;
 	}
 	if (c->check(c->values, args, err) < 0)
+		return CMD_USAGE;
+	if (c->adopt && c->adopt(table, c->values, err) < 0)
+		return CMD_FAILED;
+	if (c->adopt && c->check(c->values, args, err) < 0)
 		return CMD_USAGE;
 	return c->run(table, c->values, args, err) < 0 ? CMD_FAILED : CMD_OK;
 }

@@ -16,6 +16,9 @@ struct command_line {
 	/* Whether it was asked properly; -1 is CMD_USAGE. */
 	int (*check)(const void *values, const struct option_list *args,
 		struct error *err);
+	/* Options from elsewhere, such as from the run that is resumed; they
+	 * are checked again. NULL: there are none. -1 is CMD_FAILED. */
+	int (*adopt)(struct options *table, void *values, struct error *err);
 	/* -1 is CMD_FAILED. */
 	int (*run)(const struct options *table, const void *values,
 		const struct option_list *args, struct error *err);

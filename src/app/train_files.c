@@ -8,38 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STATE_KEY "unrolld_training"
-
-/* The JSON that a state file carries; new reference. */
-static json_t *read_state(const char *path, struct error *err)
-{
-	struct safetensors file;
-	const char *text;
-	json_error_t where;
-	json_t *state;
-
-	if (safetensors_open(&file, path, err) < 0)
-		return NULL;
-	text = json_string_value(json_object_get(file.metadata, STATE_KEY));
-	state = text ? json_loads(text, JSON_REJECT_DUPLICATES, &where) : NULL;
-	safetensors_close(&file);
-	if (!state || !json_is_object(json_object_get(state, "options"))) {
-		error_set(err, ERROR_CORRUPT,
-			"%s: __metadata__.%s is missing or not JSON with "
-			"options",
-			path, STATE_KEY);
-		json_decref(state);
-		return NULL;
-	}
-	return state;
-}
-
 int train_run_read_state(struct train_run *r, struct error *err)
 {
-	r->resumed = read_state(r->state_path, err);
+	r->resumed = run_state_read(r->state_path, err);
 	if (!r->resumed)
-		return error_prefix(err, "--resume");
-	return train_options_restore(&r->table,
+		return -1;
+	return run_options_restore(&train_run_options, &r->table,
 		json_object_get(r->resumed, "options"), r->state_path, err);
 }
 
@@ -56,7 +30,7 @@ static json_t *summary(
 		"tokens", (json_int_t)r->corpus.tokens.count, "encoding",
 		r->corpus.charset, "steps", (json_int_t)at->step, "epochs",
 		at->epoch, "smooth_loss", at->smooth_loss, "options",
-		train_options_save(&r->table));
+		run_options_save(&train_run_options, &r->table));
 	return s;
 }
 
@@ -80,28 +54,20 @@ int train_run_save_checkpoint(
 
 static int save_state(struct train_run *r, struct error *err)
 {
-	json_t *state, *metadata = NULL;
-	char hash[17];
-	char *text = NULL;
+	json_t *metadata;
 	int rc;
+	json_t *state =
+		run_state_new(&train_run_options, &r->table, r->corpus.hash);
 
-	snprintf(hash, sizeof(hash), "%016llx",
-		(unsigned long long)r->corpus.hash);
-	state = json_pack("{s:i, s:s, s:o*}", "format", 1, "corpus_hash", hash,
-		"options", train_options_save(&r->table));
 	if (state && isfinite(r->best)) {
 		json_object_set_new(state, "best", json_real(r->best));
 		json_object_set_new(
 			state, "best_epoch", json_real(r->best_epoch));
 	}
-	if (state)
-		text = json_dumps(state, JSON_COMPACT);
-	if (text)
-		metadata = json_pack("{s:s}", STATE_KEY, text);
+	metadata = run_state_metadata(state);
+	json_decref(state);
 	rc = metadata ? trainer_save(r->trainer, r->state_path, metadata, err)
 		      : error_set_memory(err, "training state", 0);
-	free(text);
-	json_decref(state);
 	json_decref(metadata);
 	return rc;
 }

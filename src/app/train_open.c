@@ -10,19 +10,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static char *state_path(const char *output)
-{
-	static const char end[] = ".safetensors";
-	size_t n = strlen(output);
-	char *path = NULL;
-
-	if (n > strlen(end) && !strcmp(output + n - strlen(end), end))
-		n -= strlen(end);
-	if (asprintf(&path, "%.*s.train.safetensors", (int)n, output) < 0)
-		return NULL;
-	return path;
-}
-
 /* The architecture of --from's model is the run's: a flag that says otherwise
  * is an error. */
 static int adopt(struct train_run *r, struct error *err)
@@ -37,7 +24,8 @@ static int adopt(struct train_run *r, struct error *err)
 		json_sprintf("%zu", a->embedding), "tied",
 		a->tied ? "yes" : "no", "bias",
 		a->bias == BIAS_SINGLE ? "single" : "double");
-	rc = o ? train_options_restore(&r->table, o, r->o.from, err)
+	rc = o ? run_options_restore(
+			 &train_run_options, &r->table, o, r->o.from, err)
 	       : error_set_memory(err, "options", 0);
 	json_decref(o);
 	return rc;
@@ -90,8 +78,6 @@ static int open_corpus(struct train_run *r, struct error *err)
 		.cache_dir = r->o.cache_dir,
 	};
 	struct tokenizer *known;
-	char hash[17];
-	const char *expected;
 	int rc;
 
 	if (load_base(r, &known, err) < 0)
@@ -100,16 +86,7 @@ static int open_corpus(struct train_run *r, struct error *err)
 	tokenizer_unref(known);
 	if (rc < 0 || !r->resumed)
 		return rc;
-	snprintf(hash, sizeof(hash), "%016llx",
-		(unsigned long long)r->corpus.hash);
-	expected =
-		json_string_value(json_object_get(r->resumed, "corpus_hash"));
-	if (expected && strcmp(hash, expected) != 0)
-		return error_set(err, ERROR_INVALID,
-			"--resume: the text's hash is %s, but the run was on "
-			"a text of hash %s",
-			hash, expected);
-	return 0;
+	return run_state_check(r->resumed, "text", r->corpus.hash, err);
 }
 
 static int open_model(struct train_run *r, struct error *err)
@@ -260,7 +237,7 @@ static int check_names(const struct train_run *r, struct error *err)
 
 int train_run_open(struct train_run *r, struct error *err)
 {
-	r->state_path = state_path(r->o.output);
+	r->state_path = run_state_path(r->o.output);
 	if (!r->state_path)
 		return error_set_memory(err, "path", strlen(r->o.output));
 	if (check_not_a_text(r, err) < 0 ||

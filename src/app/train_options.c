@@ -303,80 +303,8 @@ void train_options_print_help(struct options *table)
 	buf_release(&b);
 }
 
-static bool is_in(const char *const *names, const char *name)
-{
-	for (; *names; names++)
-		if (!strcmp(*names, name))
-			return true;
-	return false;
-}
-
-json_t *train_options_save(const struct options *table)
-{
-	json_t *saved = json_object();
-	struct buf b;
-
-	buf_init(&b, 1 << 16);
-	for (size_t i = 0; saved && i < N_ROWS; i++) {
-		if (rows[i].type == OPTION_HEADING ||
-			is_in(unsaved, rows[i].name))
-			continue;
-		buf_clear(&b);
-		if (options_print_value(table, rows[i].name, &b) < 0 ||
-			json_object_set_new(saved, rows[i].name,
-				json_string(b.data ? b.data : "")) < 0) {
-			json_decref(saved);
-			saved = NULL;
-		}
-	}
-	buf_release(&b);
-	return saved;
-}
-
-/* One saved option: kept as told where that is allowed, else as saved. */
-static int restore(struct options *table, const char *name, const char *text,
-	const char *source, struct error *err)
-{
-	const char *told = options_source(table, name);
-	bool by_flag = told && told[0] == '-';
-	struct buf now;
-	bool same;
-	int rc = 0;
-
-	buf_init(&now, 1 << 16);
-	same = options_print_value(table, name, &now) == 0 &&
-	       !strcmp(now.data ? now.data : "", text);
-	if (!same && by_flag && !is_in(overridable, name))
-		rc = error_set_param(err, ERROR_INVALID, name,
-			"%s is '%s', but %s has '%s'; leave it out, or train "
-			"afresh without that file",
-			told, now.data ? now.data : "", source, text);
-	else if (!same && !by_flag)
-		rc = options_set(table, name, text, source, err);
-	buf_release(&now);
-	return rc;
-}
-
-int train_options_restore(struct options *table, const json_t *saved,
-	const char *source, struct error *err)
-{
-	const char *name;
-	json_t *value;
-
-	json_object_foreach((json_t *)saved, name, value)
-	{
-		const char *text = json_string_value(value);
-
-		if (!text || is_in(unsaved, name))
-			return error_set_param(err, ERROR_CORRUPT, name,
-				"%s: option '%.40s' is not one that a run "
-				"saves",
-				source, name);
-		if (restore(table, name, text, source, err) < 0)
-			return -1;
-	}
-	return 0;
-}
+const struct run_options train_run_options = { rows, N_ROWS, unsaved,
+	overridable };
 
 void train_options_architecture(
 	const struct train_options *o, size_t vocab, struct architecture *a)

@@ -2,11 +2,10 @@
 #ifndef APP_TRAIN_OPTIONS_H
 #define APP_TRAIN_OPTIONS_H
 
+#include "app/run_state.h"
 #include "base/options.h"
 #include "nn/architecture.h"
 #include "nn/trainer.h"
-
-#include <jansson.h>
 
 struct train_options {
 	bool help;
@@ -65,13 +64,8 @@ int train_options_parse(struct options *table, struct train_options *o,
 	int argc, char **argv, struct option_list *texts, struct error *err);
 void train_options_print_help(struct options *table);
 
-/* Set what a saved run was told; a flag that says otherwise is an error, unless
- * it only says how long to go on or what to show. `saved` maps names to
- * text, `source` is its file. */
-int train_options_restore(struct options *table, const json_t *saved,
-	const char *source, struct error *err);
-/* The inverse: new reference, NULL when memory ran out. */
-json_t *train_options_save(const struct options *table);
+/* What a run saves of them. */
+extern const struct run_options train_run_options;
 
 void train_options_architecture(
 	const struct train_options *o, size_t vocab, struct architecture *a);

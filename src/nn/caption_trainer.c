@@ -1,11 +1,9 @@
 /* See nn/caption_trainer.h. One step: pictures to v, v to the gates, captions
  * forward and back, and the same way back to the pixels. */
+#include "nn/caption_trainer_private.h"
+
 #include "base/rng.h"
-#include "math/kernels.h"
-#include "nn/caption_trainer.h"
 #include "nn/cell.h"
-#include "nn/network.h"
-#include "nn/optimizer.h"
 #include "nn/trainer.h"
 #include "nn/update.h"
 
@@ -14,43 +12,6 @@
 #include <string.h>
 
 #define OUTPUT_UNIT 24
-#define BLOCKS 3
-
-/* Weights that are updated together, with what belongs to them. */
-struct block {
-	real *w, *g; /* borrowed */
-	size_t n;
-	real *moments[OPTIMIZER_MAX_MOMENTS]; /* owned */
-	double *partial;		      /* owned: norm_parts */
-};
-
-struct caption_trainer {
-	struct captioner_weights *w;  /* borrowed */
-	const struct caption_data *d; /* borrowed */
-	struct caption_trainer_options o;
-	const struct optimizer_ops *optimizer;
-	struct team *team;
-	struct network *network;
-	struct cnn *cnn; /* NULL: features are given */
-	struct block blocks[BLOCKS];
-	size_t n_blocks;
-	struct parameters grads;
-	struct cnn_weights cnn_grads;
-	real *condition_grads;
-	struct packed condition, condition_back;
-	size_t batch, longest, width; /* longest: tokens, END included */
-	real *images, *v, *d_v;	      /* [batch, …] */
-	real *gates, *d_gates;	      /* [batch, width] */
-	real *work;		      /* [members] of kernels_outer_work */
-	uint32_t *inputs, *targets;   /* [longest, batch] */
-	uint32_t *order;	      /* [n] this epoch's */
-	size_t position;	      /* in order */
-	uint64_t step, epoch;
-	double smooth_loss;
-	struct network_chunk chunk;
-	size_t counted; /* tokens of the batch */
-	struct optimizer_step update;
-};
 
 static size_t length_of(const struct caption_data *d, size_t pair)
 {
@@ -221,14 +182,14 @@ static int open_parts(struct caption_trainer *t, struct error *err)
 	return cnn_open(&t->cnn, &t->w->cnn, t->batch, true, t->team, err);
 }
 
-/* This epoch's order: Fisher and Yates's shuffle. */
-static void shuffle(struct caption_trainer *t)
+/* Fisher and Yates's shuffle. */
+void caption_trainer_shuffle(struct caption_trainer *t, uint64_t epoch)
 {
 	for (size_t i = 0; i < t->d->n; i++)
 		t->order[i] = (uint32_t)i;
 	for (size_t i = t->d->n; i-- > 1;) {
 		struct philox v =
-			rng_block(t->o.seed, RNG_SEED, (uint32_t)t->epoch, i);
+			rng_block(t->o.seed, RNG_SEED, (uint32_t)epoch, i);
 		size_t other =
 			(size_t)(rng_double(v.v[0], v.v[1]) * (double)(i + 1));
 		uint32_t keep = t->order[i];
@@ -236,6 +197,7 @@ static void shuffle(struct caption_trainer *t)
 		t->order[i] = t->order[other];
 		t->order[other] = keep;
 	}
+	t->epoch = epoch;
 	t->position = 0;
 }
 
@@ -266,7 +228,7 @@ int caption_trainer_open(struct caption_trainer **out,
 		caption_trainer_close(t);
 		return -1;
 	}
-	shuffle(t);
+	caption_trainer_shuffle(t, 0);
 	*out = t;
 	return 0;
 }
@@ -416,6 +378,14 @@ static void forward_backward(void *arg, unsigned member)
 			t->blocks[i].partial, t->team, member);
 }
 
+void caption_trainer_refresh(struct caption_trainer *t, unsigned member)
+{
+	pack_condition(t, member);
+	network_refresh(t->network, t->step, member);
+	if (t->cnn)
+		cnn_refresh(t->cnn, member);
+}
+
 static void update(void *arg, unsigned member)
 {
 	struct caption_trainer *t = arg;
@@ -432,10 +402,7 @@ static void update(void *arg, unsigned member)
 			b->g + begin, moments);
 	}
 	team_barrier(t->team, member);
-	pack_condition(t, member);
-	network_refresh(t->network, t->step, member);
-	if (t->cnn)
-		cnn_refresh(t->cnn, member);
+	caption_trainer_refresh(t, member);
 }
 
 static double norm(const struct caption_trainer *t)
@@ -481,12 +448,16 @@ int caption_trainer_step(
 	team_run(t->team, update, t);
 	t->smooth_loss = 0.98 * t->smooth_loss + 0.02 * r->loss;
 	t->position += t->batch;
-	if (t->position + t->batch > t->d->n) {
-		t->epoch++;
-		shuffle(t);
-	}
+	if (t->position + t->batch > t->d->n)
+		caption_trainer_shuffle(t, t->epoch + 1);
+	caption_trainer_position(t, r);
+	return 0;
+}
+
+void caption_trainer_position(
+	const struct caption_trainer *t, struct caption_report *r)
+{
 	r->step = t->step;
 	r->smooth_loss = t->smooth_loss;
 	r->epoch = (double)t->epoch + (double)t->position / (double)t->d->n;
-	return 0;
 }

@@ -1,36 +1,20 @@
-/*
- * All that the next step depends on, as one safetensors file. Blocks are
- * stored flat, as they lie in memory: the file goes with its checkpoint and
- * is read by nobody else.
- */
+/* All that the next step depends on, as one safetensors file. */
 #include "nn/trainer_internal.h"
 
 #include "math/kernels.h"
-#include "nn/safetensors.h"
+#include "nn/state_entries.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define REAL_DTYPE \
-	(sizeof(real) == sizeof(double) ? SAFETENSORS_F64 : SAFETENSORS_F32)
 #define MAX_ENTRIES (6 + OPTIMIZER_MAX_MOMENTS)
+#define HINT                                                           \
+	"another optimizer, or averaging or accumulation on one side " \
+	"only"
 
 struct counters {
 	uint64_t step, updates, wraps, position;
 };
-
-static void add(struct safetensors_entry *entries, size_t *n, const char *name,
-	enum safetensors_dtype dtype, const void *data, size_t count)
-{
-	entries[(*n)++] = (struct safetensors_entry){ .name = (char *)name,
-		.dtype = dtype,
-		.n_dims = 1,
-		.shape = { count },
-		.data = data,
-		.bytes = count * safetensors_dtype_size(dtype) };
-}
 
 /* The blocks of reals, to be written from or read into. */
 static size_t blocks(
@@ -42,18 +26,20 @@ static size_t blocks(
 	const size_t count = t->parameters->count;
 	size_t n = 0;
 
-	add(entries, &n, "parameters", REAL_DTYPE, t->parameters->data, count);
+	state_entry(entries, &n, "parameters", STATE_REAL, t->parameters->data,
+		count);
 	if (t->average.data)
-		add(entries, &n, "average", REAL_DTYPE, t->average.data, count);
+		state_entry(entries, &n, "average", STATE_REAL, t->average.data,
+			count);
 	for (size_t i = 0;
 		i < t->optimizer->moments && i < OPTIMIZER_MAX_MOMENTS; i++)
-		add(entries, &n, moment_names[i], REAL_DTYPE, t->moments[i],
-			count);
+		state_entry(entries, &n, moment_names[i], STATE_REAL,
+			t->moments[i], count);
 	/* A run may stop between two chunks of one update. */
 	if (t->options.accumulate > 1)
-		add(entries, &n, "gradients", REAL_DTYPE, t->gradients.data,
-			count);
-	add(entries, &n, "states", REAL_DTYPE, state,
+		state_entry(entries, &n, "gradients", STATE_REAL,
+			t->gradients.data, count);
+	state_entry(entries, &n, "states", STATE_REAL, state,
 		network_state_count(t->network));
 	return n;
 }
@@ -94,65 +80,31 @@ int trainer_save(const struct trainer *t, const char *path,
 			network_state_count(t->network) * sizeof(real));
 	network_get_state(t->network, state);
 	/* Wider types first. */
-	add(entries, &n, "counters", SAFETENSORS_U64, &counters,
+	state_entry(entries, &n, "counters", SAFETENSORS_U64, &counters,
 		sizeof(counters) / sizeof(uint64_t));
-	add(entries, &n, "smooth_loss", SAFETENSORS_F64, &t->smooth_loss, 1);
+	state_entry(entries, &n, "smooth_loss", SAFETENSORS_F64,
+		&t->smooth_loss, 1);
 	n += blocks(t, state, entries + n);
 	rc = safetensors_write(path, metadata, entries, n, err);
 	free(state);
 	return rc;
 }
 
-/* NULL: it is missing or of another size, and *err says so. */
-static const struct safetensors_entry *find(const struct safetensors *file,
-	const char *path, const struct safetensors_entry *wanted,
-	struct error *err)
-{
-	const struct safetensors_entry *e =
-		safetensors_find(file, wanted->name);
-
-	if (!e)
-		error_set_param(err, ERROR_CORRUPT, wanted->name,
-			"%s: tensor %s is missing: another optimizer, or "
-			"averaging or accumulation on one side only",
-			path, wanted->name);
-	else if (e->dtype != wanted->dtype || e->bytes != wanted->bytes)
-		error_set_param(err, ERROR_CORRUPT, wanted->name,
-			"%s: tensor %s: %s of %zu bytes, expected %s of %zu",
-			path, wanted->name, safetensors_dtype_name(e->dtype),
-			e->bytes, safetensors_dtype_name(wanted->dtype),
-			wanted->bytes);
-	else
-		return e;
-	return NULL;
-}
-
-static int fetch(const struct safetensors *file, const char *path,
-	const struct safetensors_entry *wanted, void *out, struct error *err)
-{
-	const struct safetensors_entry *e = find(file, path, wanted, err);
-
-	if (!e)
-		return -1;
-	memcpy(out, e->data, e->bytes);
-	return 0;
-}
-
 static int restore(struct trainer *t, const struct safetensors *file,
 	const char *path, real *state, struct error *err)
 {
 	struct safetensors_entry entries[MAX_ENTRIES];
-	struct counters counters;
-	double smooth_loss;
+	struct counters counters = { 0 };
+	double smooth_loss = 0;
 	size_t n = 0, fixed;
 
-	add(entries, &n, "counters", SAFETENSORS_U64, &counters,
+	state_entry(entries, &n, "counters", SAFETENSORS_U64, &counters,
 		sizeof(counters) / sizeof(uint64_t));
-	add(entries, &n, "smooth_loss", SAFETENSORS_F64, &smooth_loss, 1);
+	state_entry(
+		entries, &n, "smooth_loss", SAFETENSORS_F64, &smooth_loss, 1);
 	fixed = n;
 	n += blocks(t, state, entries + n);
-	if (fetch(file, path, &entries[0], &counters, err) < 0 ||
-		fetch(file, path, &entries[1], &smooth_loss, err) < 0)
+	if (state_restore(file, path, entries, fixed, HINT, err) < 0)
 		return -1;
 	if (counters.position < t->streams.begin ||
 		counters.position > t->streams.end - t->options.seq_length - 1)
@@ -161,14 +113,9 @@ static int restore(struct trainer *t, const struct safetensors *file,
 			"%zu: another text, batch or seq-length",
 			path, (unsigned long long)counters.position,
 			t->streams.end - t->options.seq_length - 1);
-	/* All sizes first: nothing is half restored. */
-	for (size_t i = fixed; i < n; i++)
-		if (!find(file, path, &entries[i], err))
-			return -1;
-	for (size_t i = fixed; i < n; i++)
-		if (fetch(file, path, &entries[i], (void *)entries[i].data,
-			    err) < 0)
-			return -1;
+	if (state_restore(file, path, entries + fixed, n - fixed, HINT, err) <
+		0)
+		return -1;
 	t->step = counters.step;
 	t->updates = counters.updates;
 	t->wraps = counters.wraps;

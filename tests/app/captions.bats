@@ -63,10 +63,9 @@ setup() {
 		all(.[]; .loss > 0 and .images_per_second > 0)' out
 }
 
-@test "a signal ends training with what was learnt so far saved" {
+@test "a signal saves what was learnt so far, and --resume goes on to the bit" {
 	$loose "$exe" train-caption lines.jsonl -o c.safetensors "${tiny[@]}" \
-		--max-steps 100000 --epochs 100000 --json --report-every 1 \
-		>out 2>err &
+		--json --report-every 1 >out 2>err &
 	pid=$!
 	for ((i = 0; i < 500; i++)); do
 		[ ! -s out ] || break
@@ -76,8 +75,32 @@ setup() {
 	rc=0
 	wait $pid || rc=$?
 	[ $rc = 143 ]
-	grep -q '^interrupted at step [0-9]*; saved$' err
+	step=$(sed -n 's/^interrupted at step \([0-9]*\); saved. To go on: the same command with --resume$/\1/p' err)
+	[ "$step" -gt 0 ]
+	[ "$step" -lt "$steps" ]
 	unrolld caption c.safetensors "$images/tall.jpg"
+	cp c.safetensors cut.safetensors
+	cp c.train.safetensors cut.train.safetensors
+	# What the run was told need not be told again.
+	unrolld train-caption lines.jsonl -o c.safetensors --images "$images" \
+		--resume --threads 2
+	unrolld train-caption lines.jsonl -o whole.safetensors "${tiny[@]}"
+	cmp c.safetensors whole.safetensors
+	# Other captions, or other options, are another run.
+	run unrolld train-caption lines.jsonl -o cut.safetensors \
+		--images "$images" --resume --hidden 32
+	[ "$status" = 1 ]
+	says "--hidden is '32', but cut.train.safetensors has '64'"
+	sed 's/a tall/a small/' lines.jsonl >others.jsonl
+	run unrolld train-caption others.jsonl -o cut.safetensors \
+		--images "$images" --resume
+	[ "$status" = 1 ]
+	says '--resume: the hash of the captions is' 'but the run was on captions of hash'
+	rm cut.train.safetensors
+	run unrolld train-caption lines.jsonl -o cut.safetensors \
+		--images "$images" --resume
+	[ "$status" = 1 ]
+	says '--resume: cut.train.safetensors'
 }
 
 @test "words that are hidden in training are still said" {

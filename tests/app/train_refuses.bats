@@ -154,7 +154,7 @@ kept() {
 @test "resuming with another text or other options" {
 	train_base
 	head -90 text >other
-	fails 1 "the text's hash is" "a text of hash" -- \
+	fails 1 "the hash of the text is" "on text of hash" -- \
 		other -o m.safetensors --resume
 	fails 1 "--hidden is '17'" "has '16'" -- \
 		text -o m.safetensors --resume --hidden 17

@@ -15,6 +15,9 @@
 #define FEATURES 5
 #define PAIRS 6
 #define PATH "build/test_captioner.safetensors"
+#define STATE "build/test_captioner.train.safetensors"
+#define SIDE 8
+#define PICTURE (SIDE * SIDE * 3)
 
 static const uint32_t tokens[] = { 1, 2, 3, 2, 2, 5, 4, 1, 3, 5, 5, 1, 2, 3,
 	4 };
@@ -295,12 +298,13 @@ static void draws_repeat_and_bans_hold(void **unused)
 	captioner_weights_release(&w);
 }
 
-/* Pictures of one colour each; the CNN learns with the decoder. */
-static void pixels_are_learnt(void **unused)
+/* Pictures of one colour each, and a captioner whose CNN learns along. */
+static struct caption_data open_pictures(
+	struct captioner_weights *w, uint8_t pixels[PAIRS * PICTURE])
 {
 	static const uint8_t colours[3][3] = { { 250, 10, 10 }, { 10, 250, 10 },
 		{ 10, 10, 250 } };
-	struct cnn_config config = { .side = 8,
+	const struct cnn_config config = { .side = SIDE,
 		.norm = true,
 		.n_layers = 2,
 		.layers = { 4, CNN_POOL },
@@ -308,15 +312,27 @@ static void pixels_are_learnt(void **unused)
 		.n_dense = 1,
 		.dense = { FEATURES },
 		.until = "classifier.0" };
-	const size_t bytes = (size_t)PAIRS * 8 * 8 * 3;
-	uint8_t *pixels = malloc(bytes);
-	struct caption_data d = { .n = 3,
+
+	for (size_t i = 0; i < PAIRS * PICTURE; i++)
+		pixels[i] = colours[i / PICTURE % 3][i % 3];
+	open_weights(w, "lstm", false);
+	w->sees = true;
+	image_form_defaults(&w->form);
+	w->form.side = w->form.crop = SIDE;
+	assert_int_equal(cnn_weights_open(&w->cnn, &config, NULL), 0);
+	return (struct caption_data){ .n = 3,
 		.image = image,
 		.tokens = tokens,
 		.starts = starts,
 		.images = 3,
 		.pixels = pixels };
+}
+
+static void pixels_are_learnt(void **unused)
+{
+	uint8_t pixels[PAIRS * PICTURE];
 	struct captioner_weights w, loaded;
+	const struct caption_data d = open_pictures(&w, pixels);
 	const struct image *all[3];
 	struct image pictures[3];
 	struct caption_options o;
@@ -325,13 +341,6 @@ static void pixels_are_learnt(void **unused)
 	struct error err;
 	struct team *team;
 
-	for (size_t i = 0; i < bytes; i++)
-		pixels[i] = colours[i / (8 * 8 * 3) % 3][i % 3];
-	open_weights(&w, "lstm", false);
-	w.sees = true;
-	image_form_defaults(&w.form);
-	w.form.side = w.form.crop = 8;
-	assert_int_equal(cnn_weights_open(&w.cnn, &config, NULL), 0);
 	assert_true(train(&w, &d, 200, 3, 2) < 0.1);
 	assert_int_equal(captioner_weights_save(&w, PATH, &err), 0);
 	if (captioner_weights_load(&loaded, PATH, &err) < 0)
@@ -340,7 +349,8 @@ static void pixels_are_learnt(void **unused)
 	assert_int_equal(captioner_open(&c, &loaded, 3, team, NULL), 0);
 	caption_defaults(&o);
 	for (size_t i = 0; i < 3; i++) {
-		pictures[i] = (struct image){ 8, 8, pixels + i * 8 * 8 * 3 };
+		pictures[i] =
+			(struct image){ SIDE, SIDE, pixels + i * PICTURE };
 		all[i] = &pictures[i];
 	}
 	captioner_look(c, all, 3, vs[0]);
@@ -361,7 +371,136 @@ static void pixels_are_learnt(void **unused)
 	captioner_weights_release(&w);
 	captioner_weights_release(&loaded);
 	unlink(PATH);
-	free(pixels);
+}
+
+/* Steps of one run, or what is left of it, from STATE and into it. */
+static void go_on(struct captioner_weights *w, const struct caption_data *d,
+	const char *optimizer, size_t steps, unsigned threads)
+{
+	const struct caption_trainer_options o = { .batch = 2,
+		.optimizer = optimizer,
+		.learning_rate = 0.01,
+		.warmup_steps = 3,
+		.total_steps = 20,
+		.dropout_input = 0.2,
+		.word_dropout = 0.2,
+		.seed = 1 };
+	struct caption_report r = { 0 };
+	struct caption_trainer *t;
+	struct team *team;
+	struct error err;
+
+	assert_int_equal(team_open(&team, threads, NULL), 0);
+	assert_int_equal(caption_initialise(w, d, w->sees, 3, &err), 0);
+	assert_int_equal(caption_trainer_open(&t, w, d, &o, team, &err), 0);
+	if (!access(STATE, R_OK) && caption_trainer_load(t, STATE, &err) < 0)
+		fail_msg("%s", err.message);
+	caption_trainer_position(t, &r);
+	while (r.step < steps)
+		if (caption_trainer_step(t, &r, &err) < 0)
+			fail_msg("%s", err.message);
+	assert_int_equal(caption_trainer_save(t, STATE, NULL, &err), 0);
+	caption_trainer_close(t);
+	team_close(team);
+}
+
+static void check_same(const struct captioner_weights *one,
+	const struct captioner_weights *other)
+{
+	const struct parameters *p = &one->decoder.parameters;
+
+	assert_memory_equal(p->data, other->decoder.parameters.data,
+		p->count * sizeof(real));
+	assert_memory_equal(one->condition, other->condition,
+		4 * 24 * FEATURES * sizeof(real));
+	if (one->sees)
+		assert_memory_equal(one->cnn.data, other->cnn.data,
+			one->cnn.count * sizeof(real));
+}
+
+/* Cut at each step in turn: within an epoch, and at its end. */
+static void a_run_goes_on_to_the_bit(void **unused)
+{
+	static const char *const optimizers[] = { "adam", "sgd" };
+	uint8_t pixels[PAIRS * PICTURE];
+	float features[PAIRS * FEATURES];
+
+	for (size_t i = 0; i < 4; i++) {
+		for (size_t cut = 1; cut < 5; cut++) {
+			const char *name = optimizers[i % 2];
+			struct captioner_weights whole, parts;
+			struct caption_data d;
+
+			if (i < 2) {
+				d = features_data(features);
+				open_weights(&whole, "lstm", true);
+				open_weights(&parts, "lstm", true);
+			} else {
+				d = open_pictures(&whole, pixels);
+				open_pictures(&parts, pixels);
+			}
+			unlink(STATE);
+			go_on(&whole, &d, name, 7, 1);
+			unlink(STATE);
+			go_on(&parts, &d, name, cut, 2);
+			go_on(&parts, &d, name, 7, 1);
+			check_same(&whole, &parts);
+			captioner_weights_release(&whole);
+			captioner_weights_release(&parts);
+		}
+	}
+	unlink(STATE);
+}
+
+static void another_runs_state_is_refused(void **unused)
+{
+	uint8_t pixels[PAIRS * PICTURE];
+	float features[PAIRS * FEATURES];
+	struct captioner_weights w, seeing, fresh;
+	const struct caption_data d = features_data(features);
+	const struct caption_data pictures = open_pictures(&seeing, pixels);
+	struct caption_trainer_options o = {
+		.batch = PAIRS, .optimizer = "sgd", .learning_rate = 0.01
+	};
+	struct caption_trainer *t;
+	struct team *team;
+	struct error err;
+
+	unlink(STATE);
+	open_weights(&w, "lstm", true);
+	open_weights(&fresh, "lstm", true);
+	assert_int_equal(caption_initialise(&fresh, &d, false, 3, NULL), 0);
+	go_on(&w, &d, "sgd", 2, 1);
+	assert_int_equal(caption_initialise(&w, &d, false, 3, NULL), 0);
+	assert_int_equal(team_open(&team, 1, NULL), 0);
+	/* Two of six have been read: no place for a batch of all. */
+	assert_int_equal(caption_trainer_open(&t, &w, &d, &o, team, NULL), 0);
+	assert_int_equal(caption_trainer_load(t, STATE, &err), -1);
+	assert_error(err, ERROR_CORRUPT,
+		STATE ": caption 4 of epoch 0, expected at most 0: other "
+		      "captions or another batch");
+	caption_trainer_close(t);
+	o.batch = 2;
+	o.optimizer = "adam";
+	assert_int_equal(caption_trainer_open(&t, &w, &d, &o, team, NULL), 0);
+	assert_int_equal(caption_trainer_load(t, STATE, &err), -1);
+	assert_error(err, ERROR_CORRUPT,
+		STATE ": tensor decoder.moment.1 is missing: another "
+		      "optimizer, or a CNN that trains on one side only");
+	check_same(&w, &fresh);
+	caption_trainer_close(t);
+	o.optimizer = "sgd";
+	assert_int_equal(
+		caption_trainer_open(&t, &seeing, &pictures, &o, team, NULL),
+		0);
+	assert_int_equal(caption_trainer_load(t, STATE, &err), -1);
+	assert_int_equal(err.code, ERROR_CORRUPT);
+	caption_trainer_close(t);
+	team_close(team);
+	captioner_weights_release(&w);
+	captioner_weights_release(&fresh);
+	captioner_weights_release(&seeing);
+	unlink(STATE);
 }
 
 static void what_makes_no_sense_is_refused(void **unused)
@@ -407,6 +546,8 @@ int main(void)
 		cmocka_unit_test(a_wide_beam_finds_the_best_sentence),
 		cmocka_unit_test(draws_repeat_and_bans_hold),
 		cmocka_unit_test(pixels_are_learnt),
+		cmocka_unit_test(a_run_goes_on_to_the_bit),
+		cmocka_unit_test(another_runs_state_is_refused),
 		cmocka_unit_test(what_makes_no_sense_is_refused),
 	};
 
