@@ -184,21 +184,25 @@ static int compute_features(struct train *t, struct error *err)
 	return rc;
 }
 
-/* Of all that is learnt from. */
+/* Of all that is learnt from; a CNN that stays as it is belongs to it. */
 static uint64_t hash(const struct train *t)
 {
 	const struct caption_data *d = &t->data;
-	const size_t side = t->weights.form.crop;
+	const struct captioner_weights *w = &t->weights;
+	const size_t pixels = 3 * w->form.crop * w->form.crop;
 	uint64_t h = XXH3_64bits(d->starts, (d->n + 1) * sizeof(*d->starts));
 
 	h = XXH3_64bits_withSeed(
 		d->tokens, d->starts[d->n] * sizeof(*d->tokens), h);
 	h = XXH3_64bits_withSeed(d->image, d->n * sizeof(*d->image), h);
-	if (d->pixels)
+	if (w->sees && !t->trains_cnn)
+		h = XXH3_64bits_withSeed(
+			w->cnn.data, w->cnn.count * sizeof(*w->cnn.data), h);
+	if (t->set.pixels)
 		return XXH3_64bits_withSeed(
-			d->pixels, d->images * 3 * side * side, h);
-	return XXH3_64bits_withSeed(d->features,
-		d->images * t->weights.features * sizeof(*d->features), h);
+			t->set.pixels, d->images * pixels, h);
+	return XXH3_64bits_withSeed(
+		d->features, d->images * w->features * sizeof(*d->features), h);
 }
 
 /* All that is learnt from, and the weights before the first step. */
@@ -272,7 +276,6 @@ static int loop(struct train *t, struct caption_trainer *trainer,
 	double saved = now(), wait = SAVE_SECONDS;
 
 	caption_trainer_position(trainer, &r);
-
 	while (r.step < t->steps && !interrupt_signal()) {
 		if (caption_trainer_step(trainer, &r, err) < 0)
 			return -1;
