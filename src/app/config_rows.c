@@ -1,5 +1,5 @@
 /* Every option of `unrolld serve`: to add one, add its row here and hand its
- * value on in config.c. */
+ * value on in config_parts.c. */
 #include "app/config_rows.h"
 
 #define AT(m) .offset = offsetof(struct config_values, m)

@@ -1,4 +1,5 @@
-/* What config_rows.c tells config.c: the options' storage and their table. */
+/* What config_rows.c tells config.c and config_parts.c: the options' storage
+ * and their table. */
 #ifndef APP_CONFIG_ROWS_H
 #define APP_CONFIG_ROWS_H
 
