@@ -190,11 +190,11 @@ static uint64_t hash(const struct train *t)
 	const struct caption_data *d = &t->data;
 	const struct captioner_weights *w = &t->weights;
 	const size_t pixels = 3 * w->form.crop * w->form.crop;
-	uint64_t h = XXH3_64bits(d->starts, (d->n + 1) * sizeof(*d->starts));
+	uint64_t h = XXH3_64bits(d->image, d->n * sizeof(*d->image));
 
-	h = XXH3_64bits_withSeed(
-		d->tokens, d->starts[d->n] * sizeof(*d->tokens), h);
-	h = XXH3_64bits_withSeed(d->image, d->n * sizeof(*d->image), h);
+	for (size_t i = 0; i < d->n; i++)
+		h = XXH3_64bits_withSeed(
+			t->set.captions[i], strlen(t->set.captions[i]) + 1, h);
 	if (w->sees && !t->trains_cnn)
 		h = XXH3_64bits_withSeed(
 			w->cnn.data, w->cnn.count * sizeof(*w->cnn.data), h);
@@ -234,9 +234,9 @@ static int prepare(struct train *t, const char *path, struct error *err)
 	t->data.features = t->trains_cnn ? NULL : t->set.features;
 	t->data.pixels = t->trains_cnn ? t->set.pixels : NULL;
 	t->hash = hash(t);
-	return o->resumed
-		       ? run_state_check(o->resumed, "captions", t->hash, err)
-		       : 0;
+	return o->resumed ? run_state_check(o->resumed, "captions and pictures",
+				    t->hash, err)
+			  : 0;
 }
 
 static int save_state(
@@ -276,6 +276,11 @@ static int loop(struct train *t, struct caption_trainer *trainer,
 	double saved = now(), wait = SAVE_SECONDS;
 
 	caption_trainer_position(trainer, &r);
+	if (r.step >= t->steps)
+		train_progress_say(progress,
+			"nothing left to do at step %llu of %llu",
+			(unsigned long long)r.step,
+			(unsigned long long)t->steps);
 	while (r.step < t->steps && !interrupt_signal()) {
 		if (caption_trainer_step(trainer, &r, err) < 0)
 			return -1;
@@ -406,9 +411,8 @@ static int resume(struct options *table, void *values, struct error *err)
 
 	if (!o->resume)
 		return 0;
-	path = run_state_path(o->output);
-	if (!path)
-		return error_set_memory(err, "path", strlen(o->output));
+	if (run_state_path(&path, o->output, err) < 0)
+		return -1;
 	o->resumed = run_state_read(path, err);
 	if (o->resumed)
 		rc = run_options_restore(&train_caption_run_options, table,
@@ -417,21 +421,32 @@ static int resume(struct options *table, void *values, struct error *err)
 	return rc;
 }
 
+static int spare_inputs(const struct train_caption_options *o,
+	const char *captions, struct error *err)
+{
+	if (run_state_spare(o->output, "file of captions", captions, err) < 0)
+		return -1;
+	if (o->features && run_state_spare(o->output, "file of features",
+				   o->features, err) < 0)
+		return -1;
+	return o->cnn_weights ? run_state_spare(o->output, "CNN's weights",
+					o->cnn_weights, err)
+			      : 0;
+}
+
 static int run_command(const struct options *table, const void *values,
 	const struct option_list *args, struct error *err)
 {
 	struct train t = { .o = values, .table = table };
+	const unsigned threads =
+		t.o->threads ? (unsigned)t.o->threads : team_default_size();
 	int rc = -1;
 
 	interrupt_catch();
-	t.state_path = run_state_path(t.o->output);
-	if (!t.state_path)
-		error_set_memory(err, "path", strlen(t.o->output));
-	else if (team_open(&t.team,
-			 t.o->threads ? (unsigned)t.o->threads
-				      : team_default_size(),
-			 err) == 0 &&
-		 prepare(&t, args->items[0], err) == 0)
+	if (spare_inputs(t.o, args->items[0], err) == 0 &&
+		run_state_path(&t.state_path, t.o->output, err) == 0 &&
+		team_open(&t.team, threads, err) == 0 &&
+		prepare(&t, args->items[0], err) == 0)
 		rc = interrupt_signal() ? 0 : train(&t, err);
 	captioner_weights_release(&t.weights);
 	caption_set_release(&t.set);

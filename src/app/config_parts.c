@@ -4,8 +4,10 @@
 #include "base/team.h"
 #include "math/kernels.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void config_log(const struct config *c, struct log_options *o)
 {

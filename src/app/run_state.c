@@ -1,16 +1,17 @@
 #include "app/run_state.h"
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "nn/safetensors.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define STATE_KEY "unrolld_training"
-#define HASH_SIZE 17
 
-char *run_state_path(const char *output)
+static char *path_of(const char *output)
 {
 	static const char end[] = ".safetensors";
 	size_t n = strlen(output);
@@ -21,6 +22,44 @@ char *run_state_path(const char *output)
 	if (asprintf(&path, "%.*s.train.safetensors", (int)n, output) < 0)
 		return NULL;
 	return path;
+}
+
+static int check_writable(const char *path, struct error *err)
+{
+	struct file_writer w;
+	struct stat there;
+
+	if (stat(path, &there) == 0 && S_ISDIR(there.st_mode))
+		return error_set_param(err, ERROR_INVALID, "output",
+			"%s is a directory, expected a file to write", path);
+	if (file_writer_open(&w, path, 0644, err) < 0)
+		return -1;
+	file_writer_abort(&w);
+	return 0;
+}
+
+int run_state_path(char **path, const char *output, struct error *err)
+{
+	*path = path_of(output);
+	if (!*path)
+		return error_set_memory(err, "path", strlen(output));
+	if (check_writable(output, err) == 0 && check_writable(*path, err) == 0)
+		return 0;
+	free(*path);
+	*path = NULL;
+	return -1;
+}
+
+int run_state_spare(const char *output, const char *what, const char *input,
+	struct error *err)
+{
+	struct stat out, in;
+
+	if (stat(output, &out) < 0 || stat(input, &in) < 0 ||
+		out.st_dev != in.st_dev || out.st_ino != in.st_ino)
+		return 0;
+	return error_set_param(err, ERROR_INVALID, "output",
+		"-o %s is the %s itself, expected another file", output, what);
 }
 
 static bool is_in(const char *const *names, const char *name)
@@ -100,18 +139,18 @@ int run_options_restore(const struct run_options *o, struct options *table,
 	return 0;
 }
 
-static void hash_text(char out[HASH_SIZE], uint64_t hash)
+void run_hash_text(char out[RUN_HASH_SIZE], uint64_t hash)
 {
-	snprintf(out, HASH_SIZE, "%016llx", (unsigned long long)hash);
+	snprintf(out, RUN_HASH_SIZE, "%016llx", (unsigned long long)hash);
 }
 
 json_t *run_state_new(const struct run_options *o, const struct options *table,
 	uint64_t corpus_hash)
 {
-	char hash[HASH_SIZE];
+	char hash[RUN_HASH_SIZE];
 
-	hash_text(hash, corpus_hash);
-	return json_pack("{s:i, s:s, s:o*}", "format", 1, "corpus_hash", hash,
+	run_hash_text(hash, corpus_hash);
+	return json_pack("{s:i, s:s, s:o}", "format", 1, "corpus_hash", hash,
 		"options", run_options_save(o, table));
 }
 
@@ -155,9 +194,9 @@ int run_state_check(const json_t *state, const char *what, uint64_t corpus_hash,
 {
 	const char *expected =
 		json_string_value(json_object_get(state, "corpus_hash"));
-	char hash[HASH_SIZE];
+	char hash[RUN_HASH_SIZE];
 
-	hash_text(hash, corpus_hash);
+	run_hash_text(hash, corpus_hash);
 	if (!expected || !strcmp(hash, expected))
 		return 0;
 	return error_set(err, ERROR_INVALID,

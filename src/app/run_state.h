@@ -9,9 +9,16 @@
 #include <jansson.h>
 #include <stdint.h>
 
-/* NAME.train.safetensors of NAME.safetensors; owned, NULL when memory ran out.
- */
-char *run_state_path(const char *output);
+#define RUN_HASH_SIZE 17
+
+/* Of the run that writes NAME.safetensors: NAME.train.safetensors, owned. An
+ * error where one of the two can't be written: better known before an hour of
+ * training than after. */
+int run_state_path(char **path, const char *output, struct error *err);
+
+/* ERROR_INVALID where saving would replace what is read, a `what`. */
+int run_state_spare(const char *output, const char *what, const char *input,
+	struct error *err);
 
 /* A command's options, and which of them are its run's. */
 struct run_options {
@@ -28,6 +35,9 @@ int run_options_restore(const struct run_options *o, struct options *table,
 /* The inverse: new reference, NULL when memory ran out. */
 json_t *run_options_save(
 	const struct run_options *o, const struct options *table);
+
+/* A corpus hash as its run's files have it. */
+void run_hash_text(char out[RUN_HASH_SIZE], uint64_t hash);
 
 /* {format, corpus_hash, options}; new reference, NULL when memory ran out. */
 json_t *run_state_new(const struct run_options *o, const struct options *table,

@@ -2,11 +2,7 @@
  * it is resumed from. */
 #include "app/train_run.h"
 
-#include "nn/safetensors.h"
-
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 int train_run_read_state(struct train_run *r, struct error *err)
 {
@@ -20,12 +16,11 @@ int train_run_read_state(struct train_run *r, struct error *err)
 static json_t *summary(
 	const struct train_run *r, const struct trainer_report *at)
 {
-	char hash[17];
+	char hash[RUN_HASH_SIZE];
 	json_t *s;
 
-	snprintf(hash, sizeof(hash), "%016llx",
-		(unsigned long long)r->corpus.hash);
-	s = json_pack("{s:{s:s, s:I, s:I, s:s}, s:I, s:f, s:f, s:o*}", "corpus",
+	run_hash_text(hash, r->corpus.hash);
+	s = json_pack("{s:{s:s, s:I, s:I, s:s}, s:I, s:f, s:f, s:o}", "corpus",
 		"hash", hash, "characters", (json_int_t)r->corpus.characters,
 		"tokens", (json_int_t)r->corpus.tokens.count, "encoding",
 		r->corpus.charset, "steps", (json_int_t)at->step, "epochs",

@@ -3,12 +3,10 @@
 
 #include "app/import.h"
 #include "app/model_file.h"
-#include "base/file.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* The architecture of --from's model is the run's: a flag that says otherwise
  * is an error. */
@@ -195,35 +193,6 @@ static int open_trainer(struct train_run *r, struct error *err)
 		&start, err);
 }
 
-/* Better known before an hour of training than after. */
-static int check_writable(const char *path, struct error *err)
-{
-	struct file_writer w;
-
-	if (file_writer_open(&w, path, 0644, err) < 0)
-		return -1;
-	file_writer_abort(&w);
-	return 0;
-}
-
-/* Saving must not replace what is being read. */
-static int check_not_a_text(const struct train_run *r, struct error *err)
-{
-	struct stat output, text;
-
-	if (stat(r->o.output, &output) < 0)
-		return 0;
-	for (size_t i = 0; i < r->texts.n; i++)
-		if (stat(r->texts.items[i], &text) == 0 &&
-			text.st_dev == output.st_dev &&
-			text.st_ino == output.st_ino)
-			return error_set_param(err, ERROR_INVALID, "output",
-				"-o %s is the text itself, expected another "
-				"file",
-				r->o.output);
-	return 0;
-}
-
 /* Names that would else be looked up only after a long text was read. */
 static int check_names(const struct train_run *r, struct error *err)
 {
@@ -237,11 +206,11 @@ static int check_names(const struct train_run *r, struct error *err)
 
 int train_run_open(struct train_run *r, struct error *err)
 {
-	r->state_path = run_state_path(r->o.output);
-	if (!r->state_path)
-		return error_set_memory(err, "path", strlen(r->o.output));
-	if (check_not_a_text(r, err) < 0 ||
-		check_writable(r->o.output, err) < 0)
+	for (size_t i = 0; i < r->texts.n; i++)
+		if (run_state_spare(
+			    r->o.output, "text", r->texts.items[i], err) < 0)
+			return -1;
+	if (run_state_path(&r->state_path, r->o.output, err) < 0)
 		return -1;
 	if (r->o.resume && train_run_read_state(r, err) < 0)
 		return -1;

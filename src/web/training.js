@@ -154,7 +154,12 @@ async function begin(main) {
 	const start = el("button.main", {}, "Start");
 	const status = el("span.quiet", { role: "status" });
 	const list = el("div", {});
-	const text = source(files.data, () => { start.disabled = !text.ready(); });
+	const text = source(files.data, update);
+	let busy = false;
+
+	function update() {
+		start.disabled = busy || !text.ready();
+	}
 
 	async function go(event) {
 		event.preventDefault();
@@ -164,7 +169,8 @@ async function begin(main) {
 			Object.assign(body, { from: "scratch", architecture: what.body() });
 		else
 			body.model = base.value;
-		start.disabled = true;
+		busy = true;
+		update();
 		try {
 			status.textContent = "Uploading…";
 			body.training_file = await text.id();
@@ -172,14 +178,15 @@ async function begin(main) {
 			location.hash = `#/training/${encodeURIComponent((await post("v1/fine_tuning/jobs", body)).id)}`;
 		} finally {
 			status.textContent = "";
-			start.disabled = !text.ready();
+			busy = false;
+			update();
 		}
 	}
 
 	base.addEventListener("change", () => { kind.hidden = base.value !== SCRATCH; });
 	base.value = models.find((m) => m.id === "shakespeare")?.id ?? models[0]?.id ?? SCRATCH;
 	base.dispatchEvent(new Event("change"));
-	start.disabled = true;
+	update();
 	main.append(
 		el("form", { onsubmit: tell(go) }, el("div.split", {},
 			el("div", {}, el("h2", {}, "Text"), text.node),

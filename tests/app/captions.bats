@@ -86,16 +86,21 @@ setup() {
 		--resume --threads 2
 	unrolld train-caption lines.jsonl -o whole.safetensors "${tiny[@]}"
 	cmp c.safetensors whole.safetensors
+	unrolld train-caption lines.jsonl -o c.safetensors --images "$images" \
+		--resume 2>err
+	grep -q "^nothing left to do at step $steps of $steps$" err
+	cmp c.safetensors whole.safetensors
 	# Other captions, or other options, are another run.
 	run unrolld train-caption lines.jsonl -o cut.safetensors \
 		--images "$images" --resume --hidden 32
 	[ "$status" = 1 ]
 	says "--hidden is '32', but cut.train.safetensors has '64'"
-	sed 's/a tall/a small/' lines.jsonl >others.jsonl
+	sed 's/a tall/a small/g' lines.jsonl >others.jsonl
 	run unrolld train-caption others.jsonl -o cut.safetensors \
 		--images "$images" --resume
 	[ "$status" = 1 ]
-	says '--resume: the hash of the captions is' 'but the run was on captions of hash'
+	says '--resume: the hash of the captions and pictures is' \
+		'but the run was on captions and pictures of hash'
 	rm cut.train.safetensors
 	run unrolld train-caption lines.jsonl -o cut.safetensors \
 		--images "$images" --resume
@@ -141,6 +146,17 @@ setup() {
 	run unrolld train-caption lines.jsonl -o c.safetensors --freeze
 	[ "$status" = 2 ]
 	says 'freeze wants --cnn-weights'
+	# Before an hour of training, not after it; and what is read stays.
+	for output in nowhere/c.safetensors . lines.jsonl; do
+		run unrolld train-caption lines.jsonl -o $output "${tiny[@]}"
+		[ "$status" = 1 ]
+	done
+	says '-o lines.jsonl is the file of captions itself'
+	grep -q none.png lines.jsonl
+	mkdir c.train.safetensors
+	run unrolld train-caption lines.jsonl -o c.safetensors "${tiny[@]}"
+	[ "$status" = 1 ]
+	says 'c.train.safetensors is a directory, expected a file'
 	run unrolld caption "$BATS_TEST_DIRNAME/../../conf/models/shakespeare.safetensors" \
 		"$images/tall.jpg"
 	[ "$status" = 1 ]

@@ -103,6 +103,22 @@ function dawdle() {
 		late(Blob.prototype, name);
 }
 
+// Holds up such requests until the function that it returns is called.
+export async function hold(page, pattern) {
+	let free;
+	const freed = new Promise((done) => { free = done; });
+	const held = [];
+
+	await page.route(pattern, (route) => {
+		held.push(freed.then(() => route.continue()));
+	});
+	return async () => {
+		free();
+		await Promise.all(held);
+		await page.unroute(pattern);
+	};
+}
+
 // As a hand would drop it.
 export async function drop(page, name, bytes) {
 	const data = await page.evaluateHandle(([called, list]) => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { HTML, artefacts, check, click, drop, fine, launch, notice, open, set, shoot, status, tab, unless, until } from "./page.mjs";
+import { HTML, artefacts, check, click, drop, fine, hold, launch, notice, open, set, shoot, status, tab, unless, until } from "./page.mjs";
 import { Daemon } from "./world.mjs";
 
 const daemon = new Daemon();
@@ -223,14 +223,13 @@ test("sessions: a tree, snapshots, rewinds, export and import", async () => {
 
 	assert.equal((await daemon.get(`/v1/sessions/${id}`)).position, 6);
 	// Nothing can be done with a session that has not been opened yet.
-	await page.route("**/v1/sessions/*", async (route) => {
-		await new Promise((done) => setTimeout(done, 500));
-		await route.continue();
-	});
+	const opened = await hold(page, "**/v1/sessions/*");
+
 	await page.getByRole("link", { name: "Continue in the playground" }).click();
 	await page.getByRole("button", { name: "Generate", exact: true }).waitFor();
 	for (const name of ["Generate", "Continue", "Keep as a session"])
 		assert.equal(await page.getByRole("button", { name, exact: true }).isDisabled(), true);
+	await opened();
 	await set(page, "length", "25");
 	await click(page, "Continue");
 	await ended(page);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { HTML, check, click, drop, fine, launch, notice, open, set, shoot, status, tab, unless, until } from "./page.mjs";
+import { HTML, check, click, drop, fine, hold, launch, notice, open, set, shoot, status, tab, unless, until } from "./page.mjs";
 import { Daemon } from "./world.mjs";
 
 // 春风 in GBK, as a file of another age has it.
@@ -36,9 +36,14 @@ async function prepare(page, settings) {
 test("a text's encoding is detected, shown, and may be chosen", async () => {
 	const page = await open(browser, `${daemon.url}/#/training`);
 	const preview = page.locator(".preview");
+	const start = page.getByRole("button", { name: "Start" });
+	const choose = async (charset) => {
+		await page.getByLabel("Encoding").selectOption(charset);
+		await unless(page, "the choice", (said) => said.includes(`${charset} (chosen)`));
+	};
 
 	await page.getByText("There are none yet").waitFor();
-	assert.equal(await page.getByRole("button", { name: "Start" }).isDisabled(), true);
+	assert.equal(await start.isDisabled(), true);
 	await drop(page, "old.txt", GBK);
 	await unless(page, "a guess", (said) => said.includes("Encoding: gb18030 (detected"));
 	assert.match(await preview.textContent(), /^春风\n春风/);
@@ -52,21 +57,36 @@ test("a text's encoding is detected, shown, and may be chosen", async () => {
 	// Two at once, and the later is read sooner: it alone is shown, and what is
 	// told of it belongs together.
 	await page.evaluate(() => {
-		const { arrayBuffer } = Blob.prototype;
-
+		window.waiting = [];
+		window.plain = Blob.prototype.arrayBuffer;
 		Blob.prototype.arrayBuffer = async function () {
-			const bytes = await arrayBuffer.call(this);
-
-			await new Promise((done) => setTimeout(done, bytes.byteLength < 1000 ? 400 : 100));
-			return bytes;
+			await new Promise((done) => window.waiting.push(done));
+			return window.plain.call(this);
 		};
 	});
+	const waits = (n) => page.waitForFunction((i) => window.waiting.length > i, n);
+	const read = async (n) => {
+		await waits(n);
+		await page.evaluate((i) => window.waiting[i](), n);
+	};
+
 	await drop(page, "slow.txt", Buffer.from("slow"));
 	await drop(page, FILE, Buffer.from(HTML.repeat(60)));
-	assert.equal(await page.getByRole("button", { name: "Start" }).isDisabled(), true);
+	await read(1);
+	await waits(2);
+	assert.equal(await status(page).textContent(), `Reading ${FILE}…`);
+	assert.equal(await start.isDisabled(), true);
+	assert.equal(await preview.isHidden(), true);
+	await read(2);
 	await unless(page, "a guess", (said) => said.startsWith(FILE) && said.includes("Encoding: utf-8 (detected"));
 	assert.ok((await preview.textContent()).startsWith(HTML));
-	await new Promise((done) => setTimeout(done, 900));
+	assert.equal(await start.isDisabled(), false);
+	await read(0);
+	await read(3);
+	await page.evaluate(async () => {
+		Blob.prototype.arrayBuffer = window.plain;
+		await new Promise((done) => setTimeout(done, 100));
+	});
 	assert.ok((await status(page).textContent()).startsWith(FILE));
 	assert.ok((await preview.textContent()).startsWith(HTML));
 	await shoot(page, "training");
@@ -74,7 +94,14 @@ test("a text's encoding is detected, shown, and may be chosen", async () => {
 	// What the daemon has against it is told, as text.
 	page.quiet = true;
 	await set(page, "suffix", "<b>x</b>");
+	// What is chosen while it is sent is for the next time.
+	const sent = await hold(page, "**/v1/files");
+
 	await click(page, "Start");
+	await choose("koi8-r");
+	assert.equal(await start.isDisabled(), true);
+	await choose("utf-8");
+	await sent();
 	await until("the fault", async () => (await notice(page)).includes("suffix is '<b>x</b>'"));
 	// It is uploaded once as what it was taken for, and again as another.
 	const uploads = async () => (await daemon.get("/v1/files")).data.filter((f) => f.filename === FILE).map((f) => f.encoding);
@@ -87,8 +114,7 @@ test("a text's encoding is detected, shown, and may be chosen", async () => {
 	assert.deepEqual(await uploads(), ["utf-8"]);
 	await again();
 	assert.deepEqual(await uploads(), ["utf-8"]);
-	await page.getByLabel("Encoding").selectOption("koi8-r");
-	await unless(page, "the choice", (said) => said.includes("koi8-r (chosen)"));
+	await choose("koi8-r");
 	await again();
 	assert.deepEqual((await uploads()).sort(), ["koi8-r", "utf-8"]);
 	await fine(page);
@@ -198,12 +224,11 @@ test("a job from random weights shows its rate and its losses in the overview", 
 	const id = await jobOf(page);
 
 	// The page is left while it asks for the job: what comes has no place.
-	await page.route(`**/v1/fine_tuning/jobs/${id}`, async (route) => {
-		await new Promise((done) => setTimeout(done, 700));
-		await route.continue();
-	});
+	const told = await hold(page, `**/v1/fine_tuning/jobs/${id}`);
+
 	await page.waitForRequest((request) => request.url().endsWith(id));
 	await page.goto(`${daemon.url}/#/overview`);
+	await told();
 	await until("a job that runs", async () => /running 1/.test(await figure(/^Jobs/).locator("p").textContent()));
 	await until("its rate", async () => /all jobs [1-9]/.test(await figure("Tokens trained on").locator("p").textContent()));
 	await until("its loss", async () => /training \d/.test(await figure("Loss of the job").locator("p").textContent()));
