@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILES "/v1/files"
 #define PAGE 1000u
 
 struct values {

@@ -39,35 +39,49 @@ static const struct option rows[] = {
 		.help = "say nothing, the exit status tells", .letter = 'q' },
 };
 
-/* Where a daemon with this machine's configuration listens. */
-static int configured_url(
-	const struct health_command *o, char **url, struct error *err)
+/* Where a daemon listens, and its certificate if it is known; owned. */
+struct place {
+	char *url, *certificate;
+};
+
+static int copy(char **to, const char *text, struct error *err)
+{
+	*to = strdup(text);
+	return *to ? 0 : error_set_memory(err, "URL", strlen(text));
+}
+
+/* A daemon with this machine's configuration. */
+static int configured(
+	const struct health_command *o, struct place *p, struct error *err)
 {
 	char flag[] = "--config";
 	char *args[] = { NULL, flag, o->config };
+	const char *certificate;
 	struct config c;
 	int result;
 
 	if (config_read(&c, o->config ? 3 : 1, args, err) < 0)
 		return -1;
-	result = config_url(&c, url, err);
+	result = config_url(&c, &p->url, err);
+	certificate = config_certificate(&c);
+	if (!result && certificate)
+		result = copy(&p->certificate, certificate, err);
 	config_release(&c);
 	return result;
 }
 
-static int find_url(
-	const struct health_command *o, char **url, struct error *err)
+static int find(
+	const struct health_command *o, struct place *p, struct error *err)
 {
 	const char *given = o->url ? o->url : getenv("UNROLLD_URL");
 
 	if (!given || !*given)
-		return configured_url(o, url, err);
-	*url = strdup(given);
-	return *url ? 0 : error_set_memory(err, "URL", strlen(given));
+		return configured(o, p, err);
+	return copy(&p->url, given, err);
 }
 
-static int ask(
-	const struct health_command *o, const char *url, struct error *err)
+static int ask(const struct health_command *o, const struct place *p,
+	struct error *err)
 {
 	const struct http_request r = { .method = "GET",
 		.path = o->live ? "/healthz" : "/readyz" };
@@ -75,13 +89,15 @@ static int ask(
 	struct buf answer;
 	int result;
 
-	if (http_client_open(&c, url, err) < 0)
+	if (http_client_open(&c, p->url, err) < 0)
 		return -1;
 	http_client_limit(c, o->timeout);
+	if (p->certificate)
+		http_client_trust(c, p->certificate);
 	buf_init(&answer, MAX_ANSWER);
 	result = http_client_ask(c, &r, &answer, err);
 	if (!result && !o->quiet)
-		printf("%s: %s\n", url, o->live ? "alive" : "ready");
+		printf("%s: %s\n", p->url, o->live ? "alive" : "ready");
 	buf_release(&answer);
 	http_client_close(c);
 	return result;
@@ -101,13 +117,14 @@ static int run(const struct options *table, const void *values,
 	const struct option_list *args, struct error *err)
 {
 	const struct health_command *o = values;
-	char *url = NULL;
+	struct place p = { 0 };
 	int result;
 
-	result = find_url(o, &url, err);
+	result = find(o, &p, err);
 	if (!result)
-		result = ask(o, url, err);
-	free(url);
+		result = ask(o, &p, err);
+	free(p.url);
+	free(p.certificate);
 	return result;
 }
 

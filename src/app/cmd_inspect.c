@@ -256,8 +256,6 @@ static int run(
 		failed = print_json(&i, o->tensors, err);
 	else if (!failed)
 		print_text(&i, o->tensors);
-	if (!failed && (fflush(stdout) || ferror(stdout)))
-		failed = error_set_errno(err, "standard output");
 	inspection_release(&i);
 	return failed;
 }

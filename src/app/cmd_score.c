@@ -232,7 +232,7 @@ static int score_lines(struct run *r, struct error *err)
 	}
 	for (size_t i = 0; i < r->n_top; i++)
 		print_line(r, &r->top[i]);
-	return fflush(stdout) ? error_set_errno(err, "standard output") : 0;
+	return 0;
 }
 
 /* --- from its parts to its end ---------------------------------------- */

@@ -234,8 +234,6 @@ static int run_command(const struct options *table, const void *values,
 	else
 		rc = encode_files(
 			o, m.tokenizer, args->items + 1, args->n - 1, err);
-	if (rc == 0 && (fflush(stdout) || ferror(stdout)))
-		rc = error_set_errno(err, "standard output");
 	model_file_release(&m);
 	return rc;
 }

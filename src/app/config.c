@@ -2,6 +2,7 @@
 #include "app/cmd.h"
 #include "app/config_rows.h"
 #include "app/paths.h"
+#include "http/listener.h"
 
 #include <arpa/inet.h>
 #include <stddef.h>
@@ -178,30 +179,44 @@ void config_release(struct config *c)
 }
 
 /* An address that means all of them is reached at its loopback one. */
+static const char *reachable(const char *address)
+{
+	if (!strcmp(address, "0.0.0.0"))
+		return "127.0.0.1";
+	return strcmp(address, "::") ? address : "::1";
+}
+
 int config_url(const struct config *c, char **url, struct error *err)
 {
-	const char *host = c->values->address;
+	const char *host = reachable(c->values->address);
+	const char *scheme = c->values->tls_cert ? "https" : "http";
 	unsigned char v6[16];
 	struct buf out;
+	int rc;
 
-	if (!c->values->port)
+	buf_init(&out, MAX_URL);
+	if (listener_unix_path(host))
+		rc = buf_puts(&out, host);
+	else if (!c->values->port)
 		return error_set_param(err, ERROR_INVALID, "http.port",
 			"http.port is 0, any free one: say where the daemon is "
 			"with --url");
-	if (!strcmp(host, "0.0.0.0"))
-		host = "127.0.0.1";
-	else if (!strcmp(host, "::"))
-		host = "::1";
-	buf_init(&out, MAX_URL);
-	if (buf_printf(&out,
-		    inet_pton(AF_INET6, host, v6) == 1 ? "http://[%s]:%u"
-						       : "http://%s:%u",
-		    host, (unsigned)c->values->port) < 0) {
+	else
+		rc = buf_printf(&out,
+			inet_pton(AF_INET6, host, v6) == 1 ? "%s://[%s]:%u"
+							   : "%s://%s:%u",
+			scheme, host, (unsigned)c->values->port);
+	if (rc < 0) {
 		buf_release(&out);
 		return error_set_memory(err, "URL", MAX_URL);
 	}
 	*url = out.data;
 	return 0;
+}
+
+const char *config_certificate(const struct config *c)
+{
+	return c->values->tls_cert;
 }
 
 int config_print_help(const struct config *c, struct buf *out)

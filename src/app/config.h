@@ -42,6 +42,8 @@ void config_release(struct config *c);
 /* How a daemon with these options is reached from its own machine; the
  * caller's to free. */
 int config_url(const struct config *c, char **url, struct error *err);
+/* The file of its certificate, borrowed; NULL: it speaks no TLS. */
+const char *config_certificate(const struct config *c);
 
 int config_print_help(const struct config *c, struct buf *out);
 int config_print_file(const struct config *c, struct buf *out);

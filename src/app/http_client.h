@@ -18,6 +18,11 @@ void http_client_close(struct http_client *c);
 /* Each request from now on fails when it takes longer. */
 void http_client_limit(struct http_client *c, uint64_t ms);
 
+/* The daemon speaks TLS, and this file holds its own certificate, whatever name
+ * it is for. Other certificates are checked against the machine's, or those
+ * that $CURL_CA_BUNDLE or $SSL_CERT_FILE names. */
+void http_client_trust(struct http_client *c, const char *certificate);
+
 struct http_request {
 	const char *method, *path; /* with its query */
 	const char *type;	   /* of the body, or NULL: there is none */

@@ -112,6 +112,16 @@ static json_t *value_of(const char *text)
 	return json_string(text);
 }
 
+static bool is_within(const struct option *row, size_t offset, size_t size)
+{
+	return row->offset >= offset && row->offset < offset + size;
+}
+
+static const char *given(const struct values *v, const struct option *row)
+{
+	return *(char *const *)((const char *)v + row->offset);
+}
+
 /* What was given of the part of the values at `offset`. */
 static json_t *collect(const struct values *v, size_t offset, size_t size)
 {
@@ -119,38 +129,57 @@ static json_t *collect(const struct values *v, size_t offset, size_t size)
 	char name[64];
 
 	for (size_t i = 0; i < N_ROWS; i++) {
-		const size_t at = rows[i].offset;
-		const char *text;
-
-		if (at < offset || at >= offset + size)
+		if (!is_within(&rows[i], offset, size) || !given(v, &rows[i]))
 			continue;
-		text = *(char *const *)((const char *)v + at);
 		field_name(rows[i].name, name, sizeof(name));
-		if (text)
-			json_object_set_new(json, name, value_of(text));
+		json_object_set_new(json, name, value_of(given(v, &rows[i])));
 	}
 	return json;
 }
 
-/* The id of a file that the daemon has, or gets now. */
-static char *file_id(
-	const struct values *v, const char *text, struct error *err)
+/* A text of the daemon's. */
+struct text {
+	char *id;   /* owned */
+	bool begun; /* it was uploaded for this job */
+};
+
+/* One that it has, or gets now. */
+static int find_text(const struct values *v, const char *name, struct text *t,
+	struct error *err)
 {
 	const struct upload_options o = { .encoding = v->encoding };
 	struct http_client *c;
-	char *id = NULL;
 	json_t *answer;
+	int result;
 
-	if (!strncmp(text, FILE_ID, strlen(FILE_ID)) && access(text, F_OK) < 0)
-		return strdup(text);
+	if (!strncmp(name, FILE_ID, strlen(FILE_ID)) &&
+		access(name, F_OK) < 0) {
+		t->id = strdup(name);
+		return t->id ? 0 : error_set_memory(err, "id", strlen(name));
+	}
 	if (remote_open(&c, &v->remote, err) < 0)
-		return NULL;
-	if (upload_file(c, text, &o, &answer, err) == 0) {
-		id = strdup(remote_text(answer, "id"));
+		return -1;
+	result = upload_file(c, name, &o, &answer, err);
+	if (!result) {
+		t->begun = true;
+		t->id = strdup(remote_text(answer, "id"));
 		json_decref(answer);
+		if (!t->id)
+			result = error_set_memory(err, "id", 0);
 	}
 	http_client_close(c);
-	return id;
+	return result;
+}
+
+/* Of a job that was refused nothing stays: it would count for the quota. */
+static void take_back(const struct values *v, const struct text *t)
+{
+	json_t *answer = NULL;
+
+	if (t->begun && t->id)
+		remote_ask(&v->remote, "DELETE", FILES "/", t->id, "", NULL,
+			&answer, NULL);
+	json_decref(answer);
 }
 
 static json_t *make_body(
@@ -186,25 +215,38 @@ static int run(const struct options *table, const void *values,
 	const struct option_list *args, struct error *err)
 {
 	const struct values *v = values;
-	char *training = file_id(v, args->items[0], err), *validation = NULL;
+	struct text training = { 0 }, validation = { 0 };
 	json_t *job = NULL;
-	int result = training ? 0 : -1;
+	int result = find_text(v, args->items[0], &training, err);
 
 	(void)table;
-	if (!result && v->validation) {
-		validation = file_id(v, v->validation, err);
-		result = validation ? 0 : -1;
-	}
+	if (!result && v->validation)
+		result = find_text(v, v->validation, &validation, err);
 	if (!result)
-		result = create(v, training, validation, &job, err);
-	if (!result && v->watch)
+		result = create(v, training.id, validation.id, &job, err);
+	/* A job whose answer got lost has them. */
+	if (result < 0 && err->code != ERROR_UNAVAILABLE) {
+		take_back(v, &training);
+		take_back(v, &validation);
+	}
+	if (job && v->watch)
 		result = jobs_follow(&v->remote, remote_text(job, "id"), err);
-	else if (!result)
+	else if (job)
 		remote_print(job, v->remote.json);
 	json_decref(job);
-	free(training);
-	free(validation);
+	free(training.id);
+	free(validation.id);
 	return result;
+}
+
+/* What only --scratch asks for; NULL: nothing of it. */
+static const char *of_scratch(const struct values *v)
+{
+	for (size_t i = 0; i < N_ROWS; i++)
+		if (is_within(&rows[i], AT(arch), sizeof(v->arch)) &&
+			given(v, &rows[i]))
+			return rows[i].name;
+	return v->tied ? "tied" : NULL;
 }
 
 static int check(
@@ -216,6 +258,10 @@ static int check(
 		return error_set(err, ERROR_INVALID,
 			"--scratch begins without a model, and --model names "
 			"one");
+	if (!v->scratch && of_scratch(v))
+		return error_set(err, ERROR_INVALID,
+			"--%s is of a new model: it goes with --scratch",
+			of_scratch(v));
 	return command_line_one(args, "texts", "unrolld jobs create TEXT", err);
 }
 

@@ -9,6 +9,8 @@
 #include "math/kernels.h"
 #include "text/jieba.h"
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,6 +171,20 @@ static int dispatch(int argc, char **argv)
 	return c->run(argc - 1, argv + 1);
 }
 
+/* Of a command that prints an answer, which nobody got in full. A daemon's log
+ * is no answer. */
+static int check_output(int argc, char **argv, int rc)
+{
+	const bool failed = fflush(stdout) == EOF || ferror(stdout);
+	const bool serves = argc > 1 && !strcmp(argv[1], "serve");
+
+	if (!failed || serves || rc != CMD_OK)
+		return rc;
+	fprintf(stderr, "unrolld: standard output: %s\n",
+		errno ? strerror(errno) : "could not be written");
+	return CMD_FAILED;
+}
+
 int main(int argc, char **argv)
 {
 	char *jieba = paths_jieba();
@@ -181,5 +197,5 @@ int main(int argc, char **argv)
 		"UNROLLD_JIEBA_DICTIONARY name one");
 	rc = dispatch(argc, argv);
 	free(jieba);
-	return rc;
+	return check_output(argc, argv, rc);
 }

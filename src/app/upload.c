@@ -9,7 +9,7 @@ int upload_file(struct http_client *c, const char *file,
 		{ "format", o->format },
 	};
 	const struct http_upload u = {
-		.path = "/v1/files",
+		.path = FILES,
 		.file = file,
 		.name = o->name,
 		.fields = fields,

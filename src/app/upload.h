@@ -4,6 +4,8 @@
 
 #include "app/http_client.h"
 
+#define FILES "/v1/files"
+
 struct upload_options {
 	const char *name;     /* that it gets; NULL: its own */
 	const char *encoding; /* NULL: the daemon takes it for utf-8 */

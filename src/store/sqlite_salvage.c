@@ -303,8 +303,10 @@ static int copy_readable(const char *path, const char *fresh,
 		return -1;
 	result = sqlite_survey(path, v, to, err);
 	/* A file that has no table to read from is replaced by an empty one. */
-	if (result < 0 && err->code == ERROR_CORRUPT)
+	if (result < 0 && err->code == ERROR_CORRUPT) {
+		*err = (struct error){ 0 };
 		result = 0;
+	}
 	store_close(to);
 	return result;
 }
@@ -312,20 +314,29 @@ static int copy_readable(const char *path, const char *fresh,
 int sqlite_salvage(const char *path, struct sqlite_survey *v, char *aside,
 	size_t size, struct error *err)
 {
-	char fresh[4096], lock[4200];
+	char fresh[4096], lock[4200], log[4200], shm[4200], moved[4200];
 	int result;
 
 	snprintf(fresh, sizeof(fresh), "%s.salvage", path);
 	snprintf(lock, sizeof(lock), "%s.lock", fresh);
+	snprintf(log, sizeof(log), "%s-wal", fresh);
+	snprintf(shm, sizeof(shm), "%s-shm", fresh);
+	snprintf(moved, sizeof(moved), "%s-wal", path);
 	result = copy_readable(path, fresh, v, err);
 	if (!result)
 		result = sqlite_make_way(path, "damaged", aside, size, err);
+	/* One that was not written to leaves its empty log behind. */
+	if (!result)
+		result = move(log, moved, err);
 	if (!result)
 		result = move(fresh, path, err);
 	if (!result)
 		result = file_sync_directory(path, err);
-	if (result < 0)
+	if (result < 0) {
 		unlink(fresh);
+		unlink(log);
+	}
+	unlink(shm);
 	unlink(lock);
 	return result;
 }

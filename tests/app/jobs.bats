@@ -212,3 +212,17 @@ until_status() {
 	[[ "$output" == *"unrolld jobs watch: $id failed: "* ]]
 	expect "$(jobs_ show "$id" --json | jq -r .status)" failed
 }
+
+@test "of a job that is refused no upload stays" {
+	gives 1 jobs_ create text.txt --model nope
+	[[ "$output" == *"'nope'"* ]]
+	gives 1 jobs_ create text.txt --validation text.txt --optimizer foo
+	gives 1 jobs_ create text.txt --validation missing.txt
+	[ -z "$(files list --json)" ]
+	# One that was there before does.
+	id=$(files upload text.txt --json | jq -r .id)
+	gives 1 jobs_ create "$id" --model nope
+	[ "$(files list --json | jq -r .id)" = "$id" ]
+	gives 2 jobs_ create text.txt --hidden 64
+	[[ "$output" == *"--hidden is of a new model: it goes with --scratch"* ]]
+}

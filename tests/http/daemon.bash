@@ -48,6 +48,16 @@ start() {
 	}
 }
 
+# certificate NAME [HOST]: NAME.crt and NAME.key, of this machine or of HOST.
+certificate() {
+	local names=DNS:localhost,IP:127.0.0.1
+
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
+		-subj "/CN=$1" -addext "subjectAltName=${2:+DNS:}${2:-$names}" \
+		-keyout "$BATS_TEST_TMPDIR/$1.key" -out "$BATS_TEST_TMPDIR/$1.crt" 2>/dev/null
+	chmod 600 "$BATS_TEST_TMPDIR/$1.key"
+}
+
 # stop [SIGNAL]: sets $ended to the exit status.
 stop() {
 	kill "-${1:-TERM}" "$pid" 2>/dev/null || true

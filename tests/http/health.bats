@@ -8,7 +8,7 @@ setup_file() {
 }
 
 setup() {
-	unset UNROLLD_URL
+	unset UNROLLD_URL CURL_CA_BUNDLE SSL_CERT_FILE
 }
 
 health() {
@@ -43,6 +43,41 @@ health() {
 	health --config "$BATS_TEST_TMPDIR/conf"
 	[ "$status" = 1 ]
 	[[ "$output" == *"http.port is 0"*"--url"* ]]
+}
+
+@test "it finds a daemon behind a socket, and one that speaks TLS" {
+	start --http.address "unix:$BATS_TEST_TMPDIR/socket"
+	UNROLLD_HTTP_ADDRESS=unix:$BATS_TEST_TMPDIR/socket health
+	[ "$status" = 0 ]
+	[ "$output" = "unix:$BATS_TEST_TMPDIR/socket: ready" ]
+	stop
+	command -v openssl >/dev/null || skip "no openssl to make certificates with"
+	certificate daemon example.com
+	start --http.tls_cert "$BATS_TEST_TMPDIR/daemon.crt" \
+		--http.tls_key "$BATS_TEST_TMPDIR/daemon.key"
+	port=${url##*:}
+	printf '[http]\nport = %s\ntls_cert = %s\ntls_key = %s\n' "$port" \
+		"$BATS_TEST_TMPDIR/daemon.crt" "$BATS_TEST_TMPDIR/daemon.key" \
+		>"$BATS_TEST_TMPDIR/conf"
+	# It is the one that is configured, whatever its name.
+	health --config "$BATS_TEST_TMPDIR/conf"
+	[ "$status" = 0 ]
+	[ "$output" = "https://127.0.0.1:$port: ready" ]
+	certificate other
+	sed -i 's/daemon/other/' "$BATS_TEST_TMPDIR/conf"
+	health --config "$BATS_TEST_TMPDIR/conf"
+	[ "$status" = 1 ]
+	[[ "$output" == *"ertificate"* ]]
+	health --url "$url"
+	[ "$status" = 1 ]
+	stop
+	certificate local
+	start --http.tls_cert "$BATS_TEST_TMPDIR/local.crt" \
+		--http.tls_key "$BATS_TEST_TMPDIR/local.key"
+	CURL_CA_BUNDLE=$BATS_TEST_TMPDIR/local.crt health --url "$url"
+	[ "$status" = 0 ]
+	SSL_CERT_FILE=$BATS_TEST_TMPDIR/local.crt health --url "$url"
+	[ "$status" = 0 ]
 }
 
 @test "without a model a daemon is alive and not ready" {

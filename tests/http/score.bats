@@ -164,7 +164,7 @@ rounded() {
 	run -1 "${loose[@]}" "$exe" score "$text" --model "$model"
 	[[ "$output" == *"line 2: "*"U+00E9"* ]]
 	run -2 "${loose[@]}" "$exe" score
-	run -1 "${loose[@]}" "$exe" score /nonexistent --model "$model"
-	[[ "$output" == */nonexistent* ]]
-	run -1 "${loose[@]}" "$exe" score "$text" --model /nonexistent
+	run -1 "${loose[@]}" "$exe" score $BATS_TEST_TMPDIR/missing --model "$model"
+	[[ "$output" == *$BATS_TEST_TMPDIR/missing* ]]
+	run -1 "${loose[@]}" "$exe" score "$text" --model $BATS_TEST_TMPDIR/missing
 }

@@ -47,14 +47,6 @@ setup_file() {
 	expect "$(jq '.results | length' "$BATS_TEST_TMPDIR/answer")" 4000
 }
 
-# certificate NAME: NAME.crt and NAME.key
-certificate() {
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
-		-subj "/CN=$1" -addext "subjectAltName=DNS:localhost,IP:127.0.0.1" \
-		-keyout "$BATS_TEST_TMPDIR/$1.key" -out "$BATS_TEST_TMPDIR/$1.crt" 2>/dev/null
-	chmod 600 "$BATS_TEST_TMPDIR/$1.key"
-}
-
 # start with TLS: the URL is https.
 start_tls() {
 	start --http.tls_cert "$BATS_TEST_TMPDIR/live.crt" \

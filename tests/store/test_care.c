@@ -323,6 +323,7 @@ static void test_junk_is_set_aside(void **state)
 		fail_msg("%s", err.message);
 	expect_count(f.store, "", 0);
 	assert_true(count_files(f.dir, ".damaged-") >= 1);
+	assert_int_equal(count_files(f.dir, ".salvage"), 0);
 	fixture_release(&f);
 }
 
