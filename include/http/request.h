@@ -65,6 +65,10 @@ int request_read_known(const json_t *json, const struct field *fields, size_t n,
 /* Decimal, the whole text, at most 2^64-1. */
 int request_seed(const char *text, size_t len, uint64_t *seed);
 
+/* ERROR_INVALID: `name` is none of these, whose names are told. */
+int request_unknown_field(const char *name, const struct field *fields,
+	size_t n, struct error *err);
+
 /* What a value looks like, for an error: `a string ("abc")`. */
 void request_describe(const json_t *value, char *out, size_t size);
 

@@ -8,6 +8,8 @@
 #ifndef MATH_ISA_H
 #define MATH_ISA_H
 
+#include "base/error.h"
+
 enum isa {
 	ISA_GENERIC,	/* the compiler's baseline: SSE2, NEON, or scalar */
 	ISA_AVX2,	/* AVX2 and FMA */
@@ -20,6 +22,8 @@ enum isa {
 /* Any thread; the same answer for the life of the process. */
 enum isa isa_chosen(void);
 const char *isa_name(enum isa isa);
+/* ERROR_INVALID where UNROLLD_KERNELS is none of the names above. */
+int isa_check(struct error *err);
 
 /* In a vector source: this compilation's symbol for `name`. */
 #define ISA_PASTE_(name, isa) name##_##isa

@@ -78,9 +78,10 @@ struct registry_options {
 /*
  * Loads all of them; a model's name is its file's stem. A file that fails its
  * checks, or whose vocabulary and tokenizer disagree, is logged as a warning
- * with the reason and left out. Errors: an unreadable directory, a default_name
- * that is not among the text models or a captioner among the captioners, or a
- * captioner's own file that can't be loaded. No model at all is no error here.
+ * with the reason and left out. Errors: an unreadable directory, a single file
+ * that can't be loaded (of `paths`, or the captioner's own), a default_name
+ * that is not among the text models or a captioner among the captioners. No
+ * model at all is no error here.
  * Slow: not on the loop.
  */
 int registry_open(struct registry **r, const struct registry_options *o,

@@ -17,6 +17,22 @@ static bool is_file(const char *path)
 	return path && !stat(path, &st) && S_ISREG(st.st_mode);
 }
 
+/* A model of that name may come later; more often it is misspelt. */
+static void warn_of_weights(
+	struct registry *registry, const struct registry_options *o)
+{
+	for (size_t i = 0; i < o->n_own_weights; i++) {
+		const char *name = o->own_weights[i].name;
+		struct registry_entry *e = registry_get(registry, name, NULL);
+
+		if (!e)
+			log_warn("models.weights names a model that isn't "
+				 "there",
+				log_text("model", name));
+		registry_unref(e);
+	}
+}
+
 static int open_models(
 	struct backend *b, const struct config *c, struct error *err)
 {
@@ -37,6 +53,7 @@ static int open_models(
 	}
 	if (registry_open(&b->registry, &o, err) < 0)
 		return -1;
+	warn_of_weights(b->registry, &o);
 	if (!registry_count(b->registry))
 		log_warn("there is no model to serve",
 			log_text("models.dir", path ? path : "(none)"));

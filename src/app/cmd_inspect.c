@@ -263,7 +263,7 @@ static int run(
 static const char about[] =
 	"usage: unrolld inspect MODEL [OPTION...]\n"
 	"\n"
-	"Checks a checkpoint wholly and prints what it holds.\n";
+	"Checks a checkpoint's form and prints what it holds.\n";
 
 static int check_usage(
 	const void *values, const struct option_list *args, struct error *err)

@@ -150,6 +150,14 @@ static void read_events(struct generate_request *q, void *arg)
 	l->request = NULL;
 }
 
+/* A prefix is no line's fault. */
+static int say_where(const struct line *l, struct error *err)
+{
+	if (!strcmp(err->param, "prefix"))
+		return error_prefix(err, "--prefix");
+	return error_prefix(err, "line %llu", (unsigned long long)l->number);
+}
+
 static int submit(struct run *r, struct line *l, struct error *err)
 {
 	const struct score_options o = {
@@ -164,8 +172,7 @@ static int submit(struct run *r, struct line *l, struct error *err)
 
 	if (score_open(&l->request, &o, err) < 0 ||
 		engine_submit(r->engine, l->request, err) < 0)
-		return error_prefix(
-			err, "line %llu", (unsigned long long)l->number);
+		return say_where(l, err);
 	return 0;
 }
 
@@ -199,8 +206,7 @@ static int settle(struct run *r, struct error *err)
 		(l = &r->window[r->printed % WINDOW])->ended) {
 		if (l->err.code) {
 			*err = l->err;
-			return error_prefix(err, "line %llu",
-				(unsigned long long)l->number);
+			return say_where(l, err);
 		}
 		if (!r->o->top)
 			print_line(r, l);

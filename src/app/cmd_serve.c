@@ -2,7 +2,9 @@
 #include "app/config.h"
 #include "app/lifecycle.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #define MAX_TEXT (1u << 20)
 
@@ -16,6 +18,9 @@ static int print(const struct config *c,
 	failed = write(c, &out) < 0 ||
 		 fwrite(out.data, 1, out.len, stdout) != out.len ||
 		 fflush(stdout);
+	if (failed)
+		fprintf(stderr, "unrolld serve: standard output: %s\n",
+			strerror(errno));
 	buf_release(&out);
 	return failed ? CMD_FAILED : CMD_OK;
 }

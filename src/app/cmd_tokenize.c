@@ -191,7 +191,7 @@ static int decode_file(
 
 static const char about[] =
 	"usage: unrolld tokenize MODEL TEXT... [OPTION...]\n"
-	"       unrolld tokenize MODEL --decode IDS\n"
+	"       unrolld tokenize MODEL --decode FILE\n"
 	"\n"
 	"Prints the ids of the model's tokens for texts (- is standard "
 	"input).\n";

@@ -134,6 +134,11 @@ static int resolve(struct config *c, struct error *err)
 		paths_models(v->models_dir, &c->models_dir, err) < 0 ||
 		paths_keys(v->keys_file, &c->keys_file, err) < 0)
 		return -1;
+	if (v->create_keys_file && !c->keys_file && !getenv(CONFIG_KEYS))
+		return error_set_param(err, ERROR_INVALID,
+			"auth.create_keys_file",
+			"auth.create_keys_file is set, but auth.keys_file "
+			"names no file to make");
 	if (!strcmp(config_store(c), "sqlite") &&
 		paths_sessions(v->sessions_path, &c->sessions_path, err) < 0)
 		return -1;

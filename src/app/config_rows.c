@@ -203,8 +203,9 @@ const struct option config_rows[] = {
 		AT(keys_file),
 		.argument = "FILE",
 		.help = "API keys, one a line: NAME SCOPES KEY, with scopes of "
-			"sample, train, admin, and KEY the secret or sha256: "
-			"and its SHA-256. Not readable by others. By default "
+			"sample, train, admin, and KEY the secret (16 to 256 "
+			"characters) or sha256: and its SHA-256. Not readable "
+			"by others. By default "
 			"systemd's credential unrolld.keys. "
 			"$UNROLLD_API_KEYS may hold such lines, too, between "
 			"semicolons. Without any key nobody is asked for one" },

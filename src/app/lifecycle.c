@@ -397,9 +397,10 @@ static int check_exposure(const struct daemon *d, struct error *err)
 		config_allow_anonymous(d->config))
 		return 0;
 	return error_set_param(err, ERROR_INVALID, "http.address",
-		"%s can be reached from the network, and nothing asks who "
-		"comes; give API keys in auth.keys_file, listen on 127.0.0.1, "
-		"or set auth.allow_anonymous",
+		"http.address is one that can be reached from the network "
+		"(%s), and nothing asks who comes; give API keys in "
+		"auth.keys_file, listen on 127.0.0.1, or set "
+		"auth.allow_anonymous",
 		server_url(d->server));
 }
 

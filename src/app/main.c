@@ -6,6 +6,7 @@
 
 #include "app/paths.h"
 #include "math/gemm.h"
+#include "math/isa.h"
 #include "math/kernels.h"
 #include "text/jieba.h"
 
@@ -14,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define MAX_WORDS 2 /* `unrolld help jobs create` */
 
 struct command {
 	const char *name;
@@ -137,7 +140,8 @@ static int cmd_version(int argc, char **argv)
 static int cmd_help(int argc, char **argv)
 {
 	const struct command *c;
-	char *args[3];
+	char *args[MAX_WORDS + 2];
+	int n = argc - 1 < MAX_WORDS ? argc - 1 : MAX_WORDS;
 
 	if (argc < 2 || !strcmp(argv[1], "--help") ||
 		!strcmp(argv[1], "help")) {
@@ -147,10 +151,10 @@ static int cmd_help(int argc, char **argv)
 	c = find(argv[1]);
 	if (!c)
 		return unknown_command(argv[1]);
-	args[0] = argv[1];
-	args[1] = (char[]){ "--help" };
-	args[2] = NULL;
-	return c->run(2, args);
+	memcpy(args, argv + 1, (size_t)n * sizeof(*args));
+	args[n] = (char[]){ "--help" };
+	args[n + 1] = NULL;
+	return c->run(n + 1, args);
 }
 
 static int dispatch(int argc, char **argv)
@@ -187,10 +191,16 @@ static int check_output(int argc, char **argv, int rc)
 
 int main(int argc, char **argv)
 {
-	char *jieba = paths_jieba();
+	char *jieba;
+	struct error err;
 	int rc;
 
+	if (isa_check(&err) < 0) {
+		fprintf(stderr, "unrolld: %s\n", err.message);
+		return CMD_USAGE;
+	}
 	gemm_prepare();
+	jieba = paths_jieba();
 	jieba_set_default(jieba,
 		"there is none beside this program or in share/unrolld; "
 		"install python3-jieba and run make again, or let "

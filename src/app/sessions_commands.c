@@ -20,16 +20,32 @@ struct values {
 	struct remote_values remote;
 	bool replace, remove;
 	char *model, *prefix, *after, *id, *snapshot, *seed, *output;
-	uint64_t limit, n, position;
+	char *position; /* a number, or NULL */
+	uint64_t limit, n;
 };
 
 #define AT(field) offsetof(struct values, field)
-#define NO_POSITION UINT64_MAX
-#define POSITION(text)                                                         \
-	{                                                                      \
-		"position", OPTION_UINT, AT(position), "18446744073709551615", \
-			.help = (text), .argument = "N"                        \
+#define POSITION(text)                                                   \
+	{                                                                \
+		"position", OPTION_STRING, AT(position), .help = (text), \
+							 .argument = "N" \
 	}
+
+/* Of a body, which is released where it is no number. */
+static int set_position(const struct values *v, json_t *body, struct error *err)
+{
+	json_t *n;
+
+	if (!v->position)
+		return 0;
+	n = json_loads(v->position, JSON_DECODE_ANY, NULL);
+	if (json_is_integer(n) && json_integer_value(n) >= 0)
+		return json_object_set_new(body, "position", n);
+	json_decref(n);
+	json_decref(body);
+	return error_set_param(err, ERROR_INVALID, "position",
+		"--position is '%s', expected a number of tokens", v->position);
+}
 
 /* Ask, then show the session that is the answer. */
 static int ask_one(const struct values *v, const char *method, const char *id,
@@ -185,9 +201,8 @@ static int run_fork(const struct options *table, const void *values,
 		(json_int_t)v->n, "prefix", v->prefix, "seed", v->seed,
 		"snapshot", v->snapshot);
 
-	if (v->position != NO_POSITION)
-		json_object_set_new(body, "position",
-			json_integer((json_int_t)v->position));
+	if (set_position(v, body, err) < 0)
+		return -1;
 	return ask_one(v, "POST", args->items[0], "/fork", body, err);
 }
 
@@ -262,7 +277,7 @@ static int rewind_check(
 {
 	const struct values *v = values;
 
-	if (args->n == 1 && !v->snapshot != (v->position == NO_POSITION))
+	if (args->n == 1 && !v->snapshot != !v->position)
 		return 0;
 	return error_set(err, ERROR_INVALID,
 		"usage: unrolld sessions rewind ID --snapshot NAME, or"
@@ -276,9 +291,8 @@ static int run_rewind(const struct options *table, const void *values,
 	json_t *body = json_pack(
 		"{s:s*, s:s*}", "snapshot", v->snapshot, "seed", v->seed);
 
-	if (!v->snapshot)
-		json_object_set_new(body, "position",
-			json_integer((json_int_t)v->position));
+	if (set_position(v, body, err) < 0)
+		return -1;
 	return ask_one(v, "POST", args->items[0], "/rewind", body, err);
 }
 

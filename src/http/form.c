@@ -23,8 +23,7 @@ static int on_begin(
 	while (i < f->n && strcmp(f->fields[i].name, part->name) != 0)
 		i++;
 	if (i == f->n)
-		return error_set_param(err, ERROR_INVALID, part->name,
-			"unknown field '%s'", part->name);
+		return request_unknown_field(part->name, f->fields, f->n, err);
 	if (f->seen >> i & 1)
 		return error_set_param(err, ERROR_INVALID, part->name,
 			"%s is given twice", part->name);

@@ -43,6 +43,7 @@ static const struct special {
 	unsigned flags;
 } special[] = {
 	{ ERROR_NOT_FOUND, "model", "model_not_found", 0 },
+	{ ERROR_NOT_FOUND, "session_model", "model_not_found", 0 },
 	{ ERROR_NOT_FOUND, "session", "session_not_found", 0 },
 	{ ERROR_NOT_FOUND, "stream", "stream_not_found", 0 },
 	{ ERROR_OVERLOADED, "limits.requests_per_minute", "rate_limit_exceeded",

@@ -297,8 +297,8 @@ static const struct field *find(
 	return NULL;
 }
 
-static int unknown_field(const char *name, const struct field *fields, size_t n,
-	struct error *err)
+int request_unknown_field(const char *name, const struct field *fields,
+	size_t n, struct error *err)
 {
 	char known[256];
 	size_t used = 0;
@@ -325,7 +325,7 @@ static int read_all(const json_t *json, const struct field *fields, size_t n,
 		if (!f && known_only)
 			continue;
 		if (!f)
-			return unknown_field(name, fields, n, err);
+			return request_unknown_field(name, fields, n, err);
 		if (json_is_null(value))
 			continue;
 		if (read_field(f, value, (char *)out + f->offset) < 0)

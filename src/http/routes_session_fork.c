@@ -167,10 +167,14 @@ static void post_fork(struct call *c, const struct session_fork_options *o)
 	c->status = 201;
 	call_hold(c); /* for session_on_stored */
 	if (session_fork(c->api->backend.sessions, c->params.value[0], o, infos,
-		    session_on_stored, c, &c->err) < 0)
+		    session_on_stored, c, &c->err) < 0) {
+		/* The field that the ids are made of. */
+		if (o->prefix && !strcmp(c->err.param, "id"))
+			strcpy(c->err.param, "prefix");
 		call_done(c);
-	else
+	} else {
 		c->answer = describe_all(infos, o->n);
+	}
 	free(infos);
 }
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define VARIABLE "UNROLLD_KERNELS"
+
 static const char *const names[ISA_COUNT] = { "generic", "avx2", "avx512",
 	"avx512vnni", "avx512bf16" };
 static enum isa chosen;
@@ -31,12 +33,27 @@ static enum isa best(void)
 /* A set that the processor lacks is never chosen, whatever was asked. */
 static void choose(void)
 {
-	const char *wanted = getenv("UNROLLD_KERNELS");
+	const char *wanted = getenv(VARIABLE);
 
 	chosen = best();
 	for (int i = 0; wanted && i < (int)chosen; i++)
 		if (!strcmp(wanted, names[i]))
 			chosen = (enum isa)i;
+}
+
+int isa_check(struct error *err)
+{
+	const char *wanted = getenv(VARIABLE);
+
+	for (int i = 0; wanted && i < ISA_COUNT; i++)
+		if (!strcmp(wanted, names[i]))
+			return 0;
+	if (!wanted || !*wanted)
+		return 0;
+	return error_set_param(err, ERROR_INVALID, VARIABLE,
+		VARIABLE " is '%s', expected generic, avx2, avx512, "
+			 "avx512vnni or avx512bf16",
+		wanted);
 }
 
 enum isa isa_chosen(void)

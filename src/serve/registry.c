@@ -292,7 +292,8 @@ int registry_open(struct registry **registry, const struct registry_options *o,
 	if (o->dir && load_directory(r, o->dir, err) < 0)
 		goto fail;
 	for (size_t i = 0; i < o->n_paths; i++)
-		try_load(r, o->paths[i]);
+		if (registry_load(r, o->paths[i], err) < 0)
+			goto fail;
 	if (set_default(r, o->default_name, err) < 0 ||
 		set_captioner(r, o->captioner, err) < 0)
 		goto fail;

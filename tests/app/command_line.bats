@@ -129,3 +129,49 @@ unrolld() {
 	[ "$status" = 1 ]
 	[[ "$output" == *"sessions.path"*"$BATS_TEST_TMPDIR/file"* ]]
 }
+
+@test "what can't be written is no success" {
+	[ -c /dev/full ] || skip "no /dev/full"
+	local command
+	for command in version help 'help train' 'serve --print-config' 'bench --help'; do
+		run bash -c "${loose[*]} '$exe' $command >/dev/full"
+		[ "$status" = 1 ]
+		[[ "$output" == *"standard output: No space left on device"* ]]
+	done
+}
+
+@test "actions have help of their own, too" {
+	run unrolld help jobs create
+	[ "$status" = 0 ]
+	[[ "$output" == "usage: unrolld jobs create TEXT "* ]]
+	run unrolld help sessions rewind
+	[ "$status" = 0 ]
+	[[ "$output" == *"--position N"* ]]
+	[[ "$output" != *18446744073709551615* ]]
+	run unrolld help sessions frobnicate
+	[ "$status" = 2 ]
+}
+
+@test "kernels that there are not are refused" {
+	UNROLLD_KERNELS=foo run unrolld version
+	[ "$status" = 2 ]
+	[[ "$output" == *"UNROLLD_KERNELS is 'foo', expected generic, avx2"* ]]
+	UNROLLD_KERNELS=generic run unrolld version
+	[ "$status" = 0 ]
+	[[ "$output" == *"kernels generic"* ]]
+}
+
+@test "a daemon does not start on what it would ignore" {
+	serve() {
+		run unrolld serve --http.port 0 --sessions.store memory "$@"
+		[ "$status" != 0 ]
+	}
+	echo text >"$BATS_TEST_TMPDIR/text"
+	serve --models.dir "$BATS_TEST_TMPDIR/text"
+	[[ "$output" == *"$BATS_TEST_TMPDIR/text"* ]]
+	serve --auth.create_keys_file
+	[[ "$output" == *"auth.create_keys_file is set, but auth.keys_file names no file"* ]]
+	mkdir "$BATS_TEST_TMPDIR/models"
+	serve --models.dir "$BATS_TEST_TMPDIR/models" --http.address 0.0.0.0
+	[[ "$output" == *"http.address is one that can be reached from the network"* ]]
+}

@@ -214,6 +214,8 @@ until_status() {
 }
 
 @test "of a job that is refused no upload stays" {
+	gives 1 files upload .
+	[[ "$output" == *".: is a directory, expected a text file"* ]]
 	gives 1 jobs_ create text.txt --model nope
 	[[ "$output" == *"'nope'"* ]]
 	gives 1 jobs_ create text.txt --validation text.txt --optimizer foo

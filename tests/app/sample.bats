@@ -95,6 +95,9 @@ setup() {
 	# One that the end of the text only begins is printed.
 	full=$(unrolld sample $model -p "the quick brown " -t 0 -n 2)
 	b=$(unrolld sample $model -p "the quick brown " -t 0 -n 2 --stop fox)
+	run unrolld sample $model --stop ''
+	[ "$status" = 1 ]
+	says "--stop is '', expected a text"
 	[ "$full" = "$b" ]
 }
 

@@ -109,7 +109,7 @@ png() {
 	form "image=@$images/tall.jpg" "image=@$images/grey.jpg"
 	expect_error 400 image invalid_value "image is given twice"
 	form "picture=@$images/tall.jpg"
-	expect_error 400 picture invalid_value "unknown field 'picture'"
+	expect_error 400 picture invalid_value "unknown field 'picture', expected some of: image "
 	request POST /v1/captions -H 'Content-Type: multipart/form-data; boundary=x' \
 		--data-binary $'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\nhalf'
 	expect_error 400 null invalid_value "it ends before its last boundary"
@@ -377,6 +377,8 @@ full() {
 	expect "$status $(field .error.param)" "400 session"
 	post /v1/captions "$(body tall.jpg '"session": "x", "session_model": "pictures"')"
 	expect_error 400 session_model invalid_value "expected a text model"
+	post /v1/captions "$(body tall.jpg '"session": "x", "session_model": "none"')"
+	expect_error 404 session_model model_not_found "model 'none' is not loaded"
 	post /v1/captions "$(body tall.jpg '"session": "x", "session_prompt": "y"')"
 	expect_error 400 session_prompt invalid_value "expected {caption} in it"
 	post /v1/captions "$(body tall.jpg '"session": "x", "session_prompt": "~{caption}"')"

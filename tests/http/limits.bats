@@ -108,7 +108,7 @@ setup_file() {
 	"${loose[@]}" "$exe" serve --print-config | awk '
 		/^\[/ { section = substr($1, 2, length($1) - 2) }
 		/^;?[a-z_]+ =/ { sub(/^;/, ""); print section "." $1 }' |
-		grep -E '^limits\.|[._](max|queue|quota|slots)(_|$)|\.[a-z]*_?timeout$|buffer' |
+		grep -E '^limits\.|[._](max|queue|quota|slots|resident)(_|$)|_per_[a-z]*$|\.[a-z]*_?timeout$|buffer' |
 		grep -vE '^http.drain_timeout$' >"$BATS_TEST_TMPDIR/options"
 	[ "$(wc -l <"$BATS_TEST_TMPDIR/options")" -ge 30 ]
 	local option

@@ -163,8 +163,10 @@ rounded() {
 	printf 'The\ncaf\303\251\n' >"$text"
 	run -1 "${loose[@]}" "$exe" score "$text" --model "$model"
 	[[ "$output" == *"line 2: "*"U+00E9"* ]]
+	run -1 "${loose[@]}" "$exe" score "$text" --model "$model" --prefix $'\303\251'
+	[[ "$output" == *"--prefix: "*"U+00E9"* ]]
 	run -2 "${loose[@]}" "$exe" score
-	run -1 "${loose[@]}" "$exe" score $BATS_TEST_TMPDIR/missing --model "$model"
-	[[ "$output" == *$BATS_TEST_TMPDIR/missing* ]]
-	run -1 "${loose[@]}" "$exe" score "$text" --model $BATS_TEST_TMPDIR/missing
+	run -1 "${loose[@]}" "$exe" score "$BATS_TEST_TMPDIR/missing" --model "$model"
+	[[ "$output" == *"$BATS_TEST_TMPDIR/missing"* ]]
+	run -1 "${loose[@]}" "$exe" score "$text" --model "$BATS_TEST_TMPDIR/missing"
 }

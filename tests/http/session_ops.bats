@@ -77,6 +77,8 @@ create() {
 	expect_error 400 id invalid_value "a/b"
 	post /v1/sessions/p/fork '{"ids": ["a"], "n": 2}'
 	expect_error 400 ids invalid_value "n = 2"
+	post /v1/sessions/p/fork '{"prefix": "a b"}'
+	expect_error 400 prefix invalid_value "session id 'a b-0'"
 	post /v1/sessions/p/fork '{"ids": ["a"], "prefix": "b"}'
 	expect_error 400 prefix invalid_value "one of them"
 	post /v1/sessions/p/fork '{"seed": 1, "seeds": [1]}'
