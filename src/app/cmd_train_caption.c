@@ -358,6 +358,9 @@ static int train(struct train *t, struct error *err)
 	struct caption_trainer *trainer;
 	int rc;
 
+	if (!options.batch)
+		return error_set(err, ERROR_INVALID,
+			"there are no captions to learn from");
 	t->batch = options.batch;
 	t->steps = o->epochs * (t->data.n / t->batch);
 	if (o->max_steps && o->max_steps < t->steps)
