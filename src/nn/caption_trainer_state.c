@@ -34,7 +34,7 @@ static void list(const struct caption_trainer *t, struct state *s)
 		&s->counters, sizeof(s->counters) / sizeof(uint64_t));
 	state_entry(s->entries, &s->n, "smooth_loss", SAFETENSORS_F64,
 		&s->smooth_loss, 1);
-	for (size_t i = 0; i < t->n_blocks; i++) {
+	for (size_t i = 0; i < t->n_blocks && i < CAPTION_BLOCKS; i++) {
 		const struct block *b = &t->blocks[i];
 		const bool cnn = b->w == t->w->cnn.data;
 
