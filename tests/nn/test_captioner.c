@@ -52,6 +52,32 @@ static void open_weights(
 	w->decoder.tokenizer = json_pack("{s:s}", "kind", "test");
 }
 
+/* Of fresh weights. */
+static struct caption_trainer *open_trainer(struct captioner_weights *w,
+	const struct caption_data *d, const struct caption_trainer_options *o,
+	unsigned threads, struct team **team)
+{
+	struct caption_trainer *t;
+	struct error err;
+
+	assert_int_equal(team_open(team, threads, NULL), 0);
+	assert_int_equal(caption_initialise(w, d, w->sees, 3, &err), 0);
+	if (caption_trainer_open(&t, w, d, o, *team, &err) < 0)
+		fail_msg("%s", err.message);
+	return t;
+}
+
+static void step_to(
+	struct caption_trainer *t, size_t steps, struct caption_report *r)
+{
+	struct error err;
+
+	caption_trainer_position(t, r);
+	while (r->step < steps)
+		if (caption_trainer_step(t, r, &err) < 0)
+			fail_msg("%s", err.message);
+}
+
 static double train_hiding(struct captioner_weights *w,
 	const struct caption_data *d, double word_dropout, size_t steps,
 	size_t batch, unsigned threads)
@@ -66,15 +92,9 @@ static double train_hiding(struct captioner_weights *w,
 	struct caption_report r = { 0 };
 	struct caption_trainer *t;
 	struct team *team;
-	struct error err;
 
-	assert_int_equal(team_open(&team, threads, NULL), 0);
-	assert_int_equal(caption_initialise(w, d, w->sees, 3, &err), 0);
-	if (caption_trainer_open(&t, w, d, &o, team, &err) < 0)
-		fail_msg("%s", err.message);
-	for (size_t i = 0; i < steps; i++)
-		if (caption_trainer_step(t, &r, &err) < 0)
-			fail_msg("%s", err.message);
+	t = open_trainer(w, d, &o, threads, &team);
+	step_to(t, steps, &r);
 	caption_trainer_close(t);
 	team_close(team);
 	return r.loss;
@@ -390,15 +410,10 @@ static void go_on(struct captioner_weights *w, const struct caption_data *d,
 	struct team *team;
 	struct error err;
 
-	assert_int_equal(team_open(&team, threads, NULL), 0);
-	assert_int_equal(caption_initialise(w, d, w->sees, 3, &err), 0);
-	assert_int_equal(caption_trainer_open(&t, w, d, &o, team, &err), 0);
+	t = open_trainer(w, d, &o, threads, &team);
 	if (!access(STATE, R_OK) && caption_trainer_load(t, STATE, &err) < 0)
 		fail_msg("%s", err.message);
-	caption_trainer_position(t, &r);
-	while (r.step < steps)
-		if (caption_trainer_step(t, &r, &err) < 0)
-			fail_msg("%s", err.message);
+	step_to(t, steps, &r);
 	assert_int_equal(caption_trainer_save(t, STATE, NULL, &err), 0);
 	caption_trainer_close(t);
 	team_close(team);
