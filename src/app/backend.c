@@ -23,7 +23,8 @@ static void warn_of_weights(
 {
 	for (size_t i = 0; i < o->n_own_weights; i++) {
 		const char *name = o->own_weights[i].name;
-		struct registry_entry *e = registry_get(registry, name, NULL);
+		struct registry_entry *e =
+			registry_get_any(registry, name, NULL);
 
 		if (!e)
 			log_warn("models.weights names a model that isn't "

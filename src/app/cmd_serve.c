@@ -15,6 +15,7 @@ static int print(const struct config *c,
 	int failed;
 
 	buf_init(&out, MAX_TEXT);
+	errno = ENOMEM;
 	failed = write(c, &out) < 0 ||
 		 fwrite(out.data, 1, out.len, stdout) != out.len ||
 		 fflush(stdout);

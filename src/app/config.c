@@ -134,7 +134,7 @@ static int resolve(struct config *c, struct error *err)
 		paths_models(v->models_dir, &c->models_dir, err) < 0 ||
 		paths_keys(v->keys_file, &c->keys_file, err) < 0)
 		return -1;
-	if (v->create_keys_file && !c->keys_file && !getenv(CONFIG_KEYS))
+	if (v->create_keys_file && !c->keys_file && !config_environment_keys())
 		return error_set_param(err, ERROR_INVALID,
 			"auth.create_keys_file",
 			"auth.create_keys_file is set, but auth.keys_file "

@@ -69,6 +69,8 @@ void config_jobs(const struct config *c, struct jobs_options *o);
 unsigned config_jobs_running(const struct config *c);
 uint64_t config_drain_ms(const struct config *c);
 bool config_realtime(const struct config *c);
+/* Keys from the environment, or NULL. */
+const char *config_environment_keys(void);
 /* The file of keys that is to be made first, or NULL. */
 const char *config_first_key(const struct config *c);
 void config_auth(const struct config *c, struct auth_options *o);

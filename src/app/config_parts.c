@@ -273,7 +273,7 @@ static bool keys_file_awaited(const struct config *c)
 	       access(c->keys_file, F_OK) < 0 && errno == ENOENT;
 }
 
-static const char *environment_keys(void)
+const char *config_environment_keys(void)
 {
 	const char *keys = getenv(CONFIG_KEYS);
 
@@ -282,7 +282,7 @@ static const char *environment_keys(void)
 
 const char *config_first_key(const struct config *c)
 {
-	return keys_file_awaited(c) && !environment_keys() &&
+	return keys_file_awaited(c) && !config_environment_keys() &&
 			       !config_allow_anonymous(c)
 		       ? c->keys_file
 		       : NULL;
@@ -292,7 +292,7 @@ void config_auth(const struct config *c, struct auth_options *o)
 {
 	*o = (struct auth_options){
 		.file = keys_file_awaited(c) ? NULL : c->keys_file,
-		.text = environment_keys(),
+		.text = config_environment_keys(),
 	};
 }
 

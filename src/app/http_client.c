@@ -7,6 +7,7 @@
 
 #include <curl/curl.h>
 #include <dlfcn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,7 @@ struct http_client {
 	CURL *curl;
 	char *name;	 /* as it was given, for messages */
 	const char *url; /* in it, without a slash at its end; or LOCAL */
+	bool keyless;
 	char fault[CURL_ERROR_SIZE];
 };
 
@@ -74,7 +76,7 @@ static size_t take(char *bytes, size_t size, size_t n, void *answer)
 	return buf_append(answer, bytes, size * n) < 0 ? 0 : size * n;
 }
 
-/* As curl's own command has it; its library knows no environment. */
+/* As curl's own command has it; its library does not look there. */
 static const char *authorities(void)
 {
 	const char *file = getenv("CURL_CA_BUNDLE");
@@ -91,7 +93,6 @@ static void set_options(struct http_client *c)
 
 	if (ca)
 		curl_easy_setopt_(h, CURLOPT_CAINFO, ca);
-
 	curl_easy_setopt_(h, CURLOPT_ERRORBUFFER, c->fault);
 	curl_easy_setopt_(h, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt_(h, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -151,6 +152,7 @@ void http_client_trust(struct http_client *c, const char *certificate)
 {
 	curl_easy_setopt_(c->curl, CURLOPT_CAINFO, certificate);
 	curl_easy_setopt_(c->curl, CURLOPT_SSL_VERIFYHOST, 0L);
+	c->keyless = true;
 	if (!strcmp(c->url, LOCAL))
 		c->url = LOCAL_TLS;
 }
@@ -190,9 +192,10 @@ static int perform(struct http_client *c, struct buf *answer, struct error *err)
 }
 
 /* `header`, of NAME: VALUE, may be NULL. */
-static struct curl_slist *headers(const char *header)
+static struct curl_slist *headers(
+	const struct http_client *c, const char *header)
 {
-	const char *key = getenv("UNROLLD_API_KEY");
+	const char *key = c->keyless ? NULL : getenv("UNROLLD_API_KEY");
 	struct curl_slist *list = curl_slist_append_(NULL, "Expect:");
 	char bearer[320];
 
@@ -211,7 +214,7 @@ static int send_request(struct http_client *c, const char *path,
 	const char *header, struct buf *answer, struct error *err)
 {
 	size_t size = strlen(c->url) + strlen(path) + 1;
-	struct curl_slist *list = headers(header);
+	struct curl_slist *list = headers(c, header);
 	char *url = malloc(size);
 	int result;
 

@@ -18,9 +18,10 @@ void http_client_close(struct http_client *c);
 /* Each request from now on fails when it takes longer. */
 void http_client_limit(struct http_client *c, uint64_t ms);
 
-/* The daemon speaks TLS, and this file holds its own certificate, whatever name
- * it is for. Other certificates are checked against the machine's, or those
- * that $CURL_CA_BUNDLE or $SSL_CERT_FILE names. */
+/* The daemon speaks TLS, and this file holds its certificate and its chain: any
+ * that one of these vouches for will do, whatever name it is for. It gets no
+ * key. Without, certificates are checked against the machine's authorities, or
+ * those that $CURL_CA_BUNDLE or $SSL_CERT_FILE names. */
 void http_client_trust(struct http_client *c, const char *certificate);
 
 struct http_request {

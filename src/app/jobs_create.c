@@ -224,7 +224,7 @@ static int run(const struct options *table, const void *values,
 		result = find_text(v, v->validation, &validation, err);
 	if (!result)
 		result = create(v, training.id, validation.id, &job, err);
-	/* A job whose answer got lost has them. */
+	/* Where no answer came the job may be there, and have them. */
 	if (result < 0 && err->code != ERROR_UNAVAILABLE) {
 		take_back(v, &training);
 		take_back(v, &validation);

@@ -281,9 +281,13 @@ static int make_first_key(const struct daemon *d, struct error *err)
 	printf("unrolld made an API key, which is shown this once; %s holds "
 	       "its hash:\n\n  export UNROLLD_API_KEY=%s\n\n",
 		path, key);
-	fflush(stdout);
 	explicit_bzero(key, sizeof(key));
-	return 0;
+	if (fflush(stdout) == 0)
+		return 0;
+	/* Nobody has it. */
+	error_set_errno(err, "auth.create_keys_file: standard output");
+	unlink(path);
+	return -1;
 }
 
 static int load_keys(

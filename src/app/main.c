@@ -179,13 +179,13 @@ static int dispatch(int argc, char **argv)
  * is no answer. */
 static int check_output(int argc, char **argv, int rc)
 {
-	const bool failed = fflush(stdout) == EOF || ferror(stdout);
+	const bool before = ferror(stdout), last = fflush(stdout) == EOF;
 	const bool serves = argc > 1 && !strcmp(argv[1], "serve");
 
-	if (!failed || serves || rc != CMD_OK)
+	if (!(before || last) || serves || rc != CMD_OK)
 		return rc;
 	fprintf(stderr, "unrolld: standard output: %s\n",
-		errno ? strerror(errno) : "could not be written");
+		last ? strerror(errno) : "could not be written");
 	return CMD_FAILED;
 }
 

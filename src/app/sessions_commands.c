@@ -31,18 +31,24 @@ struct values {
 							 .argument = "N" \
 	}
 
-/* Of a body, which is released where it is no number. */
-static int set_position(const struct values *v, json_t *body, struct error *err)
+/* The number of --position, or NULL: it is none. New reference. */
+static json_t *position_of(const struct values *v)
 {
-	json_t *n;
+	json_t *n = json_loads(v->position, JSON_DECODE_ANY, NULL);
 
-	if (!v->position)
-		return 0;
-	n = json_loads(v->position, JSON_DECODE_ANY, NULL);
 	if (json_is_integer(n) && json_integer_value(n) >= 0)
-		return json_object_set_new(body, "position", n);
+		return n;
 	json_decref(n);
-	json_decref(body);
+	return NULL;
+}
+
+static int position_check(const struct values *v, struct error *err)
+{
+	json_t *n = v->position ? position_of(v) : NULL;
+
+	json_decref(n);
+	if (n || !v->position)
+		return 0;
 	return error_set_param(err, ERROR_INVALID, "position",
 		"--position is '%s', expected a number of tokens", v->position);
 }
@@ -193,6 +199,25 @@ static int run_show(const struct options *table, const void *values,
 
 static const struct option show_rows[] = { REMOTE_ROWS };
 
+/* With --position in the body, which is stolen; NULL: it could not be made. */
+static int ask_from(const struct values *v, const char *id, const char *suffix,
+	json_t *body, struct error *err)
+{
+	if (!body)
+		return error_set(
+			err, ERROR_INVALID, "an option's text is not UTF-8");
+	if (v->position)
+		json_object_set_new(body, "position", position_of(v));
+	return ask_one(v, "POST", id, suffix, body, err);
+}
+
+static int fork_check(
+	const void *values, const struct option_list *args, struct error *err)
+{
+	return one_check(values, args, err) < 0 ? -1
+						: position_check(values, err);
+}
+
 static int run_fork(const struct options *table, const void *values,
 	const struct option_list *args, struct error *err)
 {
@@ -201,9 +226,7 @@ static int run_fork(const struct options *table, const void *values,
 		(json_int_t)v->n, "prefix", v->prefix, "seed", v->seed,
 		"snapshot", v->snapshot);
 
-	if (set_position(v, body, err) < 0)
-		return -1;
-	return ask_one(v, "POST", args->items[0], "/fork", body, err);
+	return ask_from(v, args->items[0], "/fork", body, err);
 }
 
 static const struct option fork_rows[] = {
@@ -278,7 +301,7 @@ static int rewind_check(
 	const struct values *v = values;
 
 	if (args->n == 1 && !v->snapshot != !v->position)
-		return 0;
+		return position_check(v, err);
 	return error_set(err, ERROR_INVALID,
 		"usage: unrolld sessions rewind ID --snapshot NAME, or"
 		" --position N");
@@ -291,9 +314,7 @@ static int run_rewind(const struct options *table, const void *values,
 	json_t *body = json_pack(
 		"{s:s*, s:s*}", "snapshot", v->snapshot, "seed", v->seed);
 
-	if (set_position(v, body, err) < 0)
-		return -1;
-	return ask_one(v, "POST", args->items[0], "/rewind", body, err);
+	return ask_from(v, args->items[0], "/rewind", body, err);
 }
 
 static const struct option rewind_rows[] = {
@@ -449,7 +470,7 @@ REMOTE_COMMAND(int sessions_list, "sessions list", "", "Lists sessions by id.",
 REMOTE_COMMAND(int sessions_show, "sessions show", " ID",
 	"Describes a session.", one_check, show_rows, run_show)
 REMOTE_COMMAND(int sessions_fork, "sessions fork", " ID",
-	"Makes children that go on from a session's state.", one_check,
+	"Makes children that go on from a session's state.", fork_check,
 	fork_rows, run_fork)
 REMOTE_COMMAND(int sessions_export, "sessions export", " ID",
 	"Writes a session to a file.", one_check, export_rows, run_export)

@@ -291,6 +291,31 @@ int sqlite_make_way(const char *path, const char *why, char *aside, size_t size,
 	return 0;
 }
 
+/* Its log has to be empty before it takes another's place. */
+static int flush_log(const char *path, struct error *err)
+{
+	sqlite3 *db;
+	int result = sqlite_connect(path, &db, SQLITE_OPEN_READWRITE, err);
+
+	if (!result)
+		result = sqlite_run(path, db, "PRAGMA wal_checkpoint(TRUNCATE)",
+			"write it", err);
+	sqlite3_close(db);
+	return result;
+}
+
+/* What stands beside a file while it is open. */
+static void unlink_beside(const char *path)
+{
+	static const char *const ends[] = { "-wal", "-shm", ".lock" };
+	char name[4200];
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		snprintf(name, sizeof(name), "%s%s", path, ends[i]);
+		unlink(name);
+	}
+}
+
 static int copy_readable(const char *path, const char *fresh,
 	struct sqlite_survey *v, struct error *err)
 {
@@ -298,7 +323,9 @@ static int copy_readable(const char *path, const char *fresh,
 	struct store *to;
 	int result;
 
-	unlink(fresh); /* of a try that did not end */
+	/* Of a try that did not end. */
+	unlink(fresh);
+	unlink_beside(fresh);
 	if (store_open(&to, "sqlite", &o, err) < 0)
 		return -1;
 	result = sqlite_survey(path, v, to, err);
@@ -308,35 +335,25 @@ static int copy_readable(const char *path, const char *fresh,
 		result = 0;
 	}
 	store_close(to);
-	return result;
+	return result < 0 ? -1 : flush_log(fresh, err);
 }
 
 int sqlite_salvage(const char *path, struct sqlite_survey *v, char *aside,
 	size_t size, struct error *err)
 {
-	char fresh[4096], lock[4200], log[4200], shm[4200], moved[4200];
+	char fresh[4096];
 	int result;
 
 	snprintf(fresh, sizeof(fresh), "%s.salvage", path);
-	snprintf(lock, sizeof(lock), "%s.lock", fresh);
-	snprintf(log, sizeof(log), "%s-wal", fresh);
-	snprintf(shm, sizeof(shm), "%s-shm", fresh);
-	snprintf(moved, sizeof(moved), "%s-wal", path);
 	result = copy_readable(path, fresh, v, err);
 	if (!result)
 		result = sqlite_make_way(path, "damaged", aside, size, err);
-	/* One that was not written to leaves its empty log behind. */
-	if (!result)
-		result = move(log, moved, err);
 	if (!result)
 		result = move(fresh, path, err);
 	if (!result)
 		result = file_sync_directory(path, err);
-	if (result < 0) {
+	if (result < 0)
 		unlink(fresh);
-		unlink(log);
-	}
-	unlink(shm);
-	unlink(lock);
+	unlink_beside(fresh);
 	return result;
 }

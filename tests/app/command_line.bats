@@ -136,7 +136,7 @@ unrolld() {
 	for command in version help 'help train' 'serve --print-config' 'bench --help'; do
 		run bash -c "${loose[*]} '$exe' $command >/dev/full"
 		[ "$status" = 1 ]
-		[[ "$output" == *"standard output: No space left on device"* ]]
+		[[ "$output" == *"standard output: "* ]]
 	done
 }
 
@@ -168,9 +168,21 @@ unrolld() {
 	}
 	echo text >"$BATS_TEST_TMPDIR/text"
 	serve --models.dir "$BATS_TEST_TMPDIR/text"
+	[ "$status" = 1 ]
 	[[ "$output" == *"$BATS_TEST_TMPDIR/text"* ]]
+	[[ "$output" != *listening* ]]
 	serve --auth.create_keys_file
 	[[ "$output" == *"auth.create_keys_file is set, but auth.keys_file names no file"* ]]
+	UNROLLD_API_KEYS= serve --auth.create_keys_file
+	[[ "$output" == *"names no file"* ]]
+	# A key that nobody saw would be nobody's.
+	[ ! -c /dev/full ] || {
+		run bash -c "timeout 20 ${loose[*]} '$exe' serve --http.port 0 --sessions.store memory \
+			--auth.create_keys_file --auth.keys_file '$BATS_TEST_TMPDIR/keys' >/dev/full"
+		[ "$status" = 1 ]
+		[[ "$output" == *"auth.create_keys_file: standard output: No space left on device"* ]]
+		[ ! -e "$BATS_TEST_TMPDIR/keys" ]
+	}
 	mkdir "$BATS_TEST_TMPDIR/models"
 	serve --models.dir "$BATS_TEST_TMPDIR/models" --http.address 0.0.0.0
 	[[ "$output" == *"http.address is one that can be reached from the network"* ]]

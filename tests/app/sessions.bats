@@ -78,6 +78,14 @@ create() {
 	[ "$status" = 2 ]
 	run sessions rewind a
 	[ "$status" = 2 ]
+	run sessions rewind a --position 1x
+	[ "$status" = 2 ]
+	[[ "$output" == *"--position is '1x', expected a number of tokens"* ]]
+	run sessions fork a --position -1
+	[ "$status" = 2 ]
+	run sessions fork a --prefix $'\xff'
+	[ "$status" = 1 ]
+	[[ "$output" == *"not UTF-8"* ]]
 	run sessions paint
 	[ "$status" = 2 ]
 	[[ "$output" == *"unknown action 'paint'"* ]]
