@@ -10,11 +10,12 @@
 
 enum error_code {
 	ERROR_NONE,
-	ERROR_INVALID,	     /* an argument, field or option is wrong */
-	ERROR_NOT_FOUND,     /* no such model, session, file, … */
-	ERROR_CONFLICT,	     /* busy, or not at the expected position */
-	ERROR_GONE,	     /* was there once, and can't come back */
-	ERROR_TOO_LARGE,     /* over a stated limit */
+	ERROR_INVALID,	 /* an argument, field or option is wrong */
+	ERROR_NOT_FOUND, /* no such model, session, file, … */
+	ERROR_CONFLICT,	 /* there already, or not at the expected position */
+	ERROR_BUSY,	 /* another request writes it: try later */
+	ERROR_GONE,	 /* was there once, and can't come back */
+	ERROR_TOO_LARGE, /* over a stated limit */
 	ERROR_UNPROCESSABLE, /* well formed but meaningless: unknown tokens */
 	ERROR_OVERLOADED,    /* a bounded queue is full: try later */
 	ERROR_UNAVAILABLE,   /* loading, draining, or a store that fails */

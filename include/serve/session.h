@@ -230,7 +230,7 @@ int session_list(struct sessions *s, const struct session_filter *filter,
 void session_page_release(struct session_page *p);
 
 /* With all that belongs to it: snapshots, boundaries, what SESSION_DEPENDENTS
- * names. ERROR_NOT_FOUND; ERROR_CONFLICT while busy. done(arg) comes after
+ * names. ERROR_NOT_FOUND; ERROR_BUSY (param `session`). done(arg) comes after
  * COMMIT, on the writer's thread, exactly once when 0 is returned; it may be
  * NULL. Reads the store. */
 int session_delete(struct sessions *s, const char *id, store_done_fn *done,
@@ -241,7 +241,7 @@ int session_delete(struct sessions *s, const char *id, store_done_fn *done,
  * with NULL or "" under the name it was made with; *model is a reference for
  * the caller. If that is another model by now, the session's policy decides
  * and `change` says what it did. ERROR_NOT_FOUND (session, or model);
- * ERROR_CONFLICT: busy (param `session`), a model of another fingerprint
+ * ERROR_BUSY (param `session`); ERROR_CONFLICT: a model of another fingerprint
  * (param `model`, both in the message), or not at expected_position unless
  * that is SESSION_ANY_POSITION (param `expected_position`, both numbers).
  * Reads the store, perhaps a model's file.
@@ -262,11 +262,11 @@ struct session_wait {
 };
 
 /*
- * The two halves of session_begin, for who would rather wait in line than get
- * a conflict, and can't wait for the disk where it stands. session_hold does
+ * The two halves of session_begin, for who would rather wait in line than be
+ * refused, and can't wait for the disk where it stands. session_hold does
  * not read the store: 0 and *session (all but unread); or, with w, 1 when the
  * session is busy: then in line, or with `first` in front of it. Without w busy
- * is ERROR_CONFLICT. What session_begin_held refuses is still held.
+ * is ERROR_BUSY. What session_begin_held refuses is still held.
  */
 int session_hold(struct sessions *s, const char *id, struct session_wait *w,
 	bool first, struct session **session, struct error *err);

@@ -3,7 +3,7 @@
  * rewind), bytes that travel (export, import), and a look at what would come
  * next (peek). Each is O(size of the state). Forks, exports and peeks take the
  * state of the last commit, also while a request is under way; what changes a
- * session needs it free (ERROR_CONFLICT, param `session`).
+ * session needs it free (ERROR_BUSY, param `session`).
  *
  * Any thread; all read the store: not on the loop nor on an engine. done comes
  * after COMMIT, on the writer's thread, exactly once when 0 is returned; it

@@ -24,6 +24,7 @@ const char *error_code_name(enum error_code code)
 		[ERROR_INVALID] = "invalid_value",
 		[ERROR_NOT_FOUND] = "not_found",
 		[ERROR_CONFLICT] = "conflict",
+		[ERROR_BUSY] = "busy",
 		[ERROR_GONE] = "gone",
 		[ERROR_TOO_LARGE] = "too_large",
 		[ERROR_UNPROCESSABLE] = "unprocessable",

@@ -48,7 +48,7 @@ static void on_timeout(uv_timer_t *timer)
 	if (!sample_leave_line(s))
 		return; /* its turn has come just now */
 	if (session)
-		error_set_param(&err, ERROR_CONFLICT, "session",
+		error_set_param(&err, ERROR_BUSY, "session",
 			"session %s is busy with another request, also after "
 			"a wait",
 			s->resume.is ? s->resume.record->session

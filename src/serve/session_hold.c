@@ -79,7 +79,7 @@ static int hold(struct sessions *s, const char *id, struct session_wait *w,
 	free(h);
 	if (w)
 		return 1;
-	return error_set_param(err, ERROR_CONFLICT, "session",
+	return error_set_param(err, ERROR_BUSY, "session",
 		"session %s is busy with another request", id);
 }
 

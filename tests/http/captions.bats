@@ -373,6 +373,10 @@ full() {
 
 @test "what can't become a session says why, and leaves none" {
 	start
+	post /v1/sessions '{"id": "taken"}'
+	post /v1/captions "$(body tall.jpg '"session": "taken"')"
+	expect_error 409 session conflict "session 'taken' exists already"
+	request DELETE /v1/sessions/taken
 	post /v1/captions "$(body tall.jpg '"session": "a b"')"
 	expect "$status $(field .error.param)" "400 session"
 	post /v1/captions "$(body tall.jpg '"session": "x", "session_model": "pictures"')"

@@ -333,7 +333,7 @@ static void test_line(void **state)
 		session_hold(f.sessions, "s", NULL, false, &s, &err), 0);
 	assert_int_equal(
 		session_hold(f.sessions, "s", NULL, false, &t, &err), -1);
-	assert_int_equal(err.code, ERROR_CONFLICT);
+	assert_int_equal(err.code, ERROR_BUSY);
 	assert_int_equal(
 		session_hold(f.sessions, "a b", NULL, false, &t, &err), -1);
 	assert_int_equal(err.code, ERROR_NOT_FOUND);
