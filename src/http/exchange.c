@@ -305,8 +305,9 @@ void *exchange_open(
 	x->wire = find_connection(connection);
 	if (x->wire) {
 		x->wire->exchange = x;
-		x->wire->phase = CONNECTION_BODY;
-		x->wire->since = uv_now(x->server->loop);
+		x->wire->phase = CONNECTION_HEAD;
+		if (x->wire->reused)
+			x->wire->since = uv_now(x->server->loop);
 	}
 	return x;
 }
@@ -336,6 +337,7 @@ static enum MHD_Result begin(
 	struct exchange *x, const char *method, const char *version)
 {
 	x->begun = true;
+	pace(x);
 	x->http10 = !strcmp(version, MHD_HTTP_VERSION_1_0);
 	take_id(x);
 	snprintf(x->method, sizeof(x->method), "%s", method);

@@ -9,11 +9,13 @@
 
 /*
  * A connection's life, as the sweep sees it:
- * WAITING -> BODY [request line read]; BODY -> ANSWERING [body is in];
- * ANSWERING -> WAITING [exchange over]. A refusal goes straight to ANSWERING.
+ * WAITING -> HEAD [request line read]; HEAD -> BODY [headers are in];
+ * BODY -> ANSWERING [body is in]; ANSWERING -> WAITING [exchange over]. A
+ * refusal goes straight to ANSWERING.
  */
 enum connection_phase {
 	CONNECTION_WAITING,
+	CONNECTION_HEAD,
 	CONNECTION_BODY,
 	CONNECTION_ANSWERING,
 };
@@ -24,8 +26,10 @@ struct connection {
 	struct exchange *exchange; /* in progress, or NULL */
 	int fd;
 	enum connection_phase phase;
-	bool reused;	/* has had an exchange before */
-	uint64_t since; /* loop time at which the phase began, ms */
+	bool reused; /* has had an exchange before */
+	/* Loop time at which the phase began, ms; of a first HEAD, at which the
+	 * connection did. */
+	uint64_t since;
 	char peer[64];
 };
 

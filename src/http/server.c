@@ -89,6 +89,8 @@ static uint64_t deadline(const struct server *s, const struct connection *c)
 	case CONNECTION_WAITING:
 		return c->since +
 		       (c->reused ? s->o.idle_timeout : s->o.header_timeout);
+	case CONNECTION_HEAD:
+		return c->since + s->o.header_timeout;
 	case CONNECTION_BODY:
 		return c->since + s->o.body_timeout;
 	case CONNECTION_ANSWERING:

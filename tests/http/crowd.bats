@@ -36,6 +36,5 @@ crowd() {
 	DAEMON_SECONDS=$((${CROWD_SECONDS:-6} + 60)) \
 		start --log.level warn --http.header_timeout 5s
 	crowd slow 1000 "${CROWD_SECONDS:-6}"
-	# All have been shut meanwhile.
 	wait_metric unrolld_http_connections 1
 }

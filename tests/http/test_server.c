@@ -135,7 +135,7 @@ static int set_up(void **state)
 		.max_url = 256,
 		.max_body_total = 1 << 20,
 		.header_timeout = 1000,
-		.body_timeout = 1000,
+		.body_timeout = 3000,
 		.idle_timeout = 1000,
 		.write_timeout = 1000,
 	};
@@ -541,6 +541,29 @@ static void ends_slow_headers(void **state)
 	assert_int_equal(atomic_load(&f.ended), 0);
 }
 
+/* The head has one deadline, and the body's is another. */
+static void ends_slow_headers_after_the_request_line(void **state)
+{
+	for (int reused = 0; reused < 2; reused++) {
+		char answer[1024];
+		int fd = connect_to(), n = 0;
+
+		(void)state;
+		if (reused) {
+			send_text(fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+			assert_true(
+				read_until(fd, "}", answer, sizeof(answer)));
+		}
+		send_text(fd, "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ");
+		while (n < 28 && send(fd, "a", 1, MSG_NOSIGNAL) == 1) {
+			usleep(100000);
+			n++;
+		}
+		assert_true(n >= 8 && n < 28);
+		close(fd);
+	}
+}
+
 static void ends_slow_bodies(void **state)
 {
 	int fd = connect_to();
@@ -548,7 +571,7 @@ static void ends_slow_bodies(void **state)
 	(void)state;
 	send_text(fd, "POST / HTTP/1.1\r\nHost: x\r\n"
 		      "Content-Length: 1000\r\n\r\n");
-	for (size_t i = 0; i < 25; i++) {
+	for (size_t i = 0; i < 40; i++) {
 		send(fd, "a", 1, MSG_NOSIGNAL);
 		usleep(100000);
 	}
@@ -626,6 +649,7 @@ int main(void)
 		TEST(drops_a_reader_that_stalls),
 		TEST(serves_a_reader_that_keeps_up),
 		TEST(ends_slow_headers),
+		TEST(ends_slow_headers_after_the_request_line),
 		TEST(ends_slow_bodies),
 		TEST(survives_many_connections),
 		TEST(tells_of_a_port_in_use),
