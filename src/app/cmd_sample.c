@@ -135,10 +135,6 @@ static int run(const char *path, const struct sample_options *o, uint64_t seed,
 	struct checkpoint c;
 	int rc = -1;
 
-	for (size_t i = 0; i < o->stop.n; i++)
-		if (!*o->stop.items[i])
-			return error_set_param(err, ERROR_INVALID, "stop",
-				"--stop is '', expected a text");
 	set_sampler(o, &options);
 	if (sampler_check(&options, err) < 0 ||
 		checkpoint_load(&c, path, err) < 0)
@@ -172,6 +168,10 @@ static int check_usage(
 
 	if (command_line_one(args, "models", "unrolld sample MODEL", err) < 0)
 		return -1;
+	for (size_t i = 0; i < o->stop.n; i++)
+		if (!*o->stop.items[i])
+			return error_set_param(err, ERROR_INVALID, "stop",
+				"--stop is '', expected a text");
 	if (!o->prompt || !o->prompt_file)
 		return 0;
 	return error_set(err, ERROR_INVALID,

@@ -12,18 +12,19 @@ static int print(const struct config *c,
 	int (*write)(const struct config *c, struct buf *out))
 {
 	struct buf out;
-	int failed;
+	int code = CMD_FAILED;
 
 	buf_init(&out, MAX_TEXT);
-	errno = ENOMEM;
-	failed = write(c, &out) < 0 ||
-		 fwrite(out.data, 1, out.len, stdout) != out.len ||
-		 fflush(stdout);
-	if (failed)
+	if (write(c, &out) < 0)
+		fputs("unrolld serve: no memory for the text\n", stderr);
+	else if (fwrite(out.data, 1, out.len, stdout) != out.len ||
+		 fflush(stdout))
 		fprintf(stderr, "unrolld serve: standard output: %s\n",
 			strerror(errno));
+	else
+		code = CMD_OK;
 	buf_release(&out);
-	return failed ? CMD_FAILED : CMD_OK;
+	return code;
 }
 
 int cmd_serve(int argc, char **argv)

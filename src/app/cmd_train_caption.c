@@ -43,8 +43,7 @@ struct train {
 	struct team *team;
 	bool trains_cnn;
 	size_t batch;
-	uint64_t steps;	  /* to do */
-	char *state_path; /* owned */
+	uint64_t steps; /* to do */
 };
 
 static int encode(struct train *t, struct error *err)
@@ -246,7 +245,7 @@ static int save_state(
 		run_state_new(&train_caption_run_options, t->table, t->hash);
 	json_t *metadata = run_state_metadata(state);
 	int rc = metadata ? caption_trainer_save(
-				    trainer, t->state_path, metadata, err)
+				    trainer, t->o->state_path, metadata, err)
 			  : error_set_memory(err, "training state", 0);
 
 	json_decref(state);
@@ -371,7 +370,8 @@ static int train(struct train *t, struct error *err)
 	if (caption_trainer_open(&trainer, &t->weights, &t->data, &options,
 		    t->team, err) < 0)
 		return -1;
-	rc = o->resumed ? caption_trainer_load(trainer, t->state_path, err) : 0;
+	rc = o->resumed ? caption_trainer_load(trainer, t->o->state_path, err)
+			: 0;
 	if (rc == 0)
 		rc = show_loop(t, trainer, err);
 	caption_trainer_close(trainer);
@@ -406,22 +406,20 @@ static int check_usage(
 	return 0;
 }
 
-static int resume(struct options *table, void *values, struct error *err)
+/* Where the run's state is, and what a run that is resumed was told. */
+static int adopt(struct options *table, void *values, struct error *err)
 {
 	struct train_caption_options *o = values;
-	char *path;
-	int rc = -1;
 
+	if (run_state_path(&o->state_path, o->output, err) < 0)
+		return -1;
 	if (!o->resume)
 		return 0;
-	if (run_state_path(&path, o->output, err) < 0)
+	o->resumed = run_state_read(o->state_path, err);
+	if (!o->resumed)
 		return -1;
-	o->resumed = run_state_read(path, err);
-	if (o->resumed)
-		rc = run_options_restore(&train_caption_run_options, table,
-			json_object_get(o->resumed, "options"), path, err);
-	free(path);
-	return rc;
+	return run_options_restore(&train_caption_run_options, table,
+		json_object_get(o->resumed, "options"), o->state_path, err);
 }
 
 static int spare_inputs(const struct train_caption_options *o,
@@ -447,7 +445,6 @@ static int run_command(const struct options *table, const void *values,
 
 	interrupt_catch();
 	if (spare_inputs(t.o, args->items[0], err) == 0 &&
-		run_state_path(&t.state_path, t.o->output, err) == 0 &&
 		team_open(&t.team, threads, err) == 0 &&
 		prepare(&t, args->items[0], err) == 0)
 		rc = interrupt_signal() ? 0 : train(&t, err);
@@ -456,7 +453,6 @@ static int run_command(const struct options *table, const void *values,
 	token_buf_release(&t.tokens);
 	tokenizer_unref(t.tokenizer);
 	free(t.starts);
-	free(t.state_path);
 	if (t.team)
 		team_close(t.team);
 	return rc;
@@ -473,11 +469,12 @@ int cmd_train_caption(int argc, char **argv)
 			.values = &o,
 			.help = &o.help,
 			.check = check_usage,
-			.adopt = resume,
+			.adopt = adopt,
 			.run = run_command },
 		argc, argv);
 
 	json_decref(o.resumed);
+	free(o.state_path);
 	return rc == CMD_OK && interrupt_signal() ? 128 + interrupt_signal()
 						  : rc;
 }

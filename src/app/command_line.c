@@ -27,10 +27,12 @@ static int act(const struct command_line *c, struct options *table,
 	}
 	if (c->check(c->values, args, err) < 0)
 		return CMD_USAGE;
-	if (c->adopt && c->adopt(table, c->values, err) < 0)
-		return CMD_FAILED;
-	if (c->adopt && c->check(c->values, args, err) < 0)
-		return CMD_USAGE;
+	if (c->adopt) {
+		if (c->adopt(table, c->values, err) < 0)
+			return CMD_FAILED;
+		if (c->check(c->values, args, err) < 0)
+			return CMD_USAGE;
+	}
 	return c->run(table, c->values, args, err) < 0 ? CMD_FAILED : CMD_OK;
 }
 

@@ -139,8 +139,8 @@ static json_t *collect(const struct values *v, size_t offset, size_t size)
 
 /* A text of the daemon's. */
 struct text {
-	char *id;   /* owned */
-	bool begun; /* it was uploaded for this job */
+	char *id;      /* owned */
+	bool uploaded; /* for this job */
 };
 
 /* One that it has, or gets now. */
@@ -161,7 +161,7 @@ static int find_text(const struct values *v, const char *name, struct text *t,
 		return -1;
 	result = upload_file(c, name, &o, &answer, err);
 	if (!result) {
-		t->begun = true;
+		t->uploaded = true;
 		t->id = strdup(remote_text(answer, "id"));
 		json_decref(answer);
 		if (!t->id)
@@ -176,7 +176,7 @@ static void take_back(const struct values *v, const struct text *t)
 {
 	json_t *answer = NULL;
 
-	if (t->begun && t->id)
+	if (t->uploaded && t->id)
 		remote_ask(&v->remote, "DELETE", FILES "/", t->id, "", NULL,
 			&answer, NULL);
 	json_decref(answer);

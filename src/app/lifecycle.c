@@ -282,7 +282,7 @@ static int make_first_key(const struct daemon *d, struct error *err)
 	       "its hash:\n\n  export UNROLLD_API_KEY=%s\n\n",
 		path, key);
 	explicit_bzero(key, sizeof(key));
-	if (fflush(stdout) == 0)
+	if (fflush(stdout) == 0 && !ferror(stdout))
 		return 0;
 	/* Nobody has it. */
 	error_set_errno(err, "auth.create_keys_file: standard output");

@@ -16,8 +16,9 @@ struct train_caption_options {
 	uint64_t seed, min_count, max_vocab, threads, report_every;
 	double learning_rate, weight_decay, clip_norm;
 	double dropout_input, dropout_output, word_dropout;
-	/* What is resumed, or NULL: no option, set by the command. */
-	json_t *resumed;
+	/* No options; set and released by the command. */
+	char *state_path;
+	json_t *resumed; /* what the state file says, or NULL */
 };
 
 /* The table, and what a run saves of it. */

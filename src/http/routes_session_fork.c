@@ -167,14 +167,10 @@ static void post_fork(struct call *c, const struct session_fork_options *o)
 	c->status = 201;
 	call_hold(c); /* for session_on_stored */
 	if (session_fork(c->api->backend.sessions, c->params.value[0], o, infos,
-		    session_on_stored, c, &c->err) < 0) {
-		/* The field that the ids are made of. */
-		if (o->prefix && !strcmp(c->err.param, "id"))
-			strcpy(c->err.param, "prefix");
+		    session_on_stored, c, &c->err) < 0)
 		call_done(c);
-	} else {
+	else
 		c->answer = describe_all(infos, o->n);
-	}
 	free(infos);
 }
 

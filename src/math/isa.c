@@ -45,11 +45,11 @@ int isa_check(struct error *err)
 {
 	const char *wanted = getenv(VARIABLE);
 
-	for (int i = 0; wanted && i < ISA_COUNT; i++)
-		if (!strcmp(wanted, names[i]))
-			return 0;
 	if (!wanted || !*wanted)
 		return 0;
+	for (int i = 0; i < ISA_COUNT; i++)
+		if (!strcmp(wanted, names[i]))
+			return 0;
 	return error_set_param(err, ERROR_INVALID, VARIABLE,
 		VARIABLE " is '%s', expected generic, avx2, avx512, "
 			 "avx512vnni or avx512bf16",

@@ -61,7 +61,12 @@ static int fill_child(struct fork *f, size_t k, struct error *err)
 	f->n_infos++;
 	if (o->seeds)
 		i->seed = o->seeds[k];
-	return child_id(f, k, i->id, err);
+	if (child_id(f, k, i->id, err) == 0)
+		return 0;
+	/* The field that the id was made of. */
+	if (err && o->prefix && !strcmp(err->param, "id"))
+		strcpy(err->param, "prefix");
+	return -1;
 }
 
 static int encode_child(struct fork *f, size_t k, struct error *err)

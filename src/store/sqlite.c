@@ -154,7 +154,6 @@ static int sqlite_open(
 {
 	struct error why = { 0 };
 	struct sqlite *s;
-	bool usable;
 
 	if (!o->path || !*o->path)
 		return error_set_param(err, ERROR_INVALID, "sessions.path",
@@ -170,20 +169,17 @@ static int sqlite_open(
 	pthread_mutex_init(&s->open_lock, NULL);
 	if (!s->options.path) {
 		error_set_memory(&why, "sqlite store", strlen(o->path));
-	} else {
-		usable = open_now(s, &why) == 0;
-		if (!usable && o->patient && will_pass(&why)) {
-			log_error("the store can't be opened; it is tried "
-				  "again when it is needed",
-				log_fault(&why));
-			s->closed = why;
-			s->tried = store_now();
-			usable = true;
-		}
-		if (usable) {
-			*store = &s->store;
-			return 0;
-		}
+	} else if (open_now(s, &why) == 0) {
+		*store = &s->store;
+		return 0;
+	} else if (o->patient && will_pass(&why)) {
+		log_error("the store can't be opened; it is tried again when "
+			  "it is needed",
+			log_fault(&why));
+		s->closed = why;
+		s->tried = store_now();
+		*store = &s->store;
+		return 0;
 	}
 	if (err)
 		*err = why;

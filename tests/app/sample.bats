@@ -96,7 +96,7 @@ setup() {
 	full=$(unrolld sample $model -p "the quick brown " -t 0 -n 2)
 	b=$(unrolld sample $model -p "the quick brown " -t 0 -n 2 --stop fox)
 	run unrolld sample $model --stop ''
-	[ "$status" = 1 ]
+	[ "$status" = 2 ]
 	says "--stop is '', expected a text"
 	[ "$full" = "$b" ]
 }

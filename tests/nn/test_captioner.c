@@ -467,6 +467,21 @@ static void a_run_goes_on_to_the_bit(void **unused)
 	unlink(STATE);
 }
 
+/* A trainer of fresh weights does not take STATE. */
+static void refuses(struct captioner_weights *w, const struct caption_data *d,
+	const struct caption_trainer_options *o, const char *why)
+{
+	struct caption_trainer *t;
+	struct team *team;
+	struct error err;
+
+	t = open_trainer(w, d, o, 1, &team);
+	assert_int_equal(caption_trainer_load(t, STATE, &err), -1);
+	assert_error(err, ERROR_CORRUPT, why);
+	caption_trainer_close(t);
+	team_close(team);
+}
+
 static void another_runs_state_is_refused(void **unused)
 {
 	uint8_t pixels[PAIRS * PICTURE];
@@ -477,52 +492,32 @@ static void another_runs_state_is_refused(void **unused)
 	struct caption_trainer_options o = {
 		.batch = PAIRS, .optimizer = "sgd", .learning_rate = 0.01
 	};
-	struct caption_trainer *t;
-	struct team *team;
-	struct error err;
-
 	unlink(STATE);
 	open_weights(&w, "lstm", true);
 	open_weights(&fresh, "lstm", true);
 	assert_int_equal(caption_initialise(&fresh, &d, false, 3, NULL), 0);
 	go_on(&w, &d, "sgd", 2, 1);
-	assert_int_equal(caption_initialise(&w, &d, false, 3, NULL), 0);
-	assert_int_equal(team_open(&team, 1, NULL), 0);
 	/* Two of six have been read: no place for a batch of all. */
-	assert_int_equal(caption_trainer_open(&t, &w, &d, &o, team, NULL), 0);
-	assert_int_equal(caption_trainer_load(t, STATE, &err), -1);
-	assert_error(err, ERROR_CORRUPT,
+	refuses(&w, &d, &o,
 		STATE ": caption 4 of epoch 0, expected at most 0: other "
 		      "captions or another batch");
 	check_same(&fresh, &w);
-	caption_trainer_close(t);
 	o.batch = 2;
 	o.optimizer = "adam";
-	assert_int_equal(caption_trainer_open(&t, &w, &d, &o, team, NULL), 0);
-	assert_int_equal(caption_trainer_load(t, STATE, &err), -1);
-	assert_error(err, ERROR_CORRUPT,
+	refuses(&w, &d, &o,
 		STATE ": tensor decoder.moment.1 is missing: another "
 		      "optimizer, or a CNN that trains on one side only");
 	check_same(&fresh, &w);
-	caption_trainer_close(t);
 	/* Three steps are an epoch: its place is one that pictures have. */
 	unlink(STATE);
 	go_on(&w, &d, "sgd", 3, 1);
 	o.optimizer = "sgd";
 	assert_int_equal(
-		caption_initialise(&seeing, &pictures, true, 3, NULL), 0);
-	assert_int_equal(
 		caption_initialise(&fresh, &pictures, false, 3, NULL), 0);
-	assert_int_equal(
-		caption_trainer_open(&t, &seeing, &pictures, &o, team, NULL),
-		0);
-	assert_int_equal(caption_trainer_load(t, STATE, &err), -1);
-	assert_error(err, ERROR_CORRUPT,
+	refuses(&seeing, &pictures, &o,
 		STATE ": tensor cnn is missing: another optimizer, or a CNN "
 		      "that trains on one side only");
 	check_same(&fresh, &seeing);
-	caption_trainer_close(t);
-	team_close(team);
 	captioner_weights_release(&w);
 	captioner_weights_release(&fresh);
 	captioner_weights_release(&seeing);
